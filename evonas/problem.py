@@ -1,0 +1,271 @@
+"""What a plug-in implements: a space, its metrics, and how to evaluate a genome."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from evonas.errors import ProblemError, did_you_mean
+from evonas.space import FloatArray, Genome, Space, Value
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A measured quantity.
+
+    Args:
+        name: Column name in tables; the key of the value that ``evaluate`` returns.
+        unit: As it is written behind a number (``"ms"``, ``"%"``); empty for a count.
+        genes: The genes that it depends on; ``None`` means all. A value is read from memory
+            when a design with the same values of these genes was evaluated before.
+        expensive: Worth predicting. Cheap metrics are always computed.
+    """
+
+    name: str
+    unit: str = ""
+    genes: Sequence[str] | None = None
+    expensive: bool = True
+
+    @property
+    def label(self) -> str:
+        """Name and unit, as an axis or a column shows them."""
+        return f"{self.name} [{self.unit}]" if self.unit else self.name
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A metric to minimise or maximise.
+
+    Args:
+        metric: Its name.
+        goal: ``"minimise"`` or ``"maximise"``.
+        reference: The worst value worth counting, in the metric's unit: the hypervolume's
+            reference. Left out, it is taken from the run's first evaluations.
+    """
+
+    metric: str
+    goal: Literal["minimise", "maximise"] = "minimise"
+    reference: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.goal not in ("minimise", "maximise"):
+            raise ProblemError(
+                f"objective '{self.metric}' has the goal {self.goal!r}; "
+                "it must be 'minimise' or 'maximise'"
+            )
+
+    @property
+    def sign(self) -> float:
+        """+1 to minimise, -1 to maximise: the factor that turns the metric into a cost."""
+        return 1.0 if self.goal == "minimise" else -1.0
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A bound on a metric; designs beyond it are infeasible.
+
+    Args:
+        metric: Its name.
+        upper: Largest value allowed, in the metric's unit.
+        lower: Smallest value allowed.
+    """
+
+    metric: str
+    upper: float = math.inf
+    lower: float = -math.inf
+
+    def __post_init__(self) -> None:
+        if self.upper == math.inf and self.lower == -math.inf:
+            raise ProblemError(f"the constraint on '{self.metric}' has neither upper nor lower")
+
+    def violation(self, value: float) -> float:
+        """How far a value lies beyond the bound; at most 0 when it is allowed."""
+        return max(value - self.upper, self.lower - value)
+
+
+Report = Callable[[str], None]
+"""Receives a line of text about what is going on."""
+
+
+class Problem(ABC):
+    """Something to search.
+
+    A subclass sets ``space``, ``metrics`` and ``objectives`` (as class attributes or in its
+    ``__init__``, whose keyword arguments become ``--set`` options) and implements
+    :meth:`evaluate`. Everything else has a default.
+
+    Attributes:
+        space: The genes.
+        metrics: What ``evaluate`` can measure.
+        objectives: Which of them to minimise or maximise.
+        constraints: Bounds on metrics.
+        final_metrics: Measured once for each member of the final front, by :meth:`final`, and
+            never seen by the search (a test error, say).
+        notes: Lines shown wherever results are shown (a simulated device, say).
+    """
+
+    space: Space
+    metrics: Sequence[Metric]
+    objectives: Sequence[Objective]
+    constraints: Sequence[Constraint] = ()
+    final_metrics: ClassVar[Sequence[Metric]] = ()
+    notes: Sequence[str] = ()
+
+    @abstractmethod
+    def evaluate(self, genome: Genome, metrics: Sequence[str]) -> Mapping[str, float]:
+        """Measure a genome.
+
+        Args:
+            genome: In canonical form: active genes only.
+            metrics: The names that are wanted; values of other metrics are ignored.
+
+        Returns:
+            Metric name -> finite value, in the metric's unit.
+
+        Raises:
+            InfeasibleError: The genome has no values. Any other exception is a failure.
+        """
+
+    def prepare(self, report: Report) -> None:
+        """Do once, before workers start, what every evaluation needs (train, calibrate, cache).
+
+        What it leaves in the instance travels to the workers, so it must pickle.
+        """
+
+    def canonical(self, genome: Genome) -> Mapping[str, Value]:
+        """Map equal designs to one genome; by default inactive genes are left out."""
+        return self.space.canonical(genome)
+
+    def memory_key(self, metric: str, genome: Genome) -> Mapping[str, Value]:
+        """Say what a metric depends on: designs with equal keys share the metric's value.
+
+        Args:
+            metric: A metric's name.
+            genome: In canonical form.
+        """
+        genes = self.metric(metric).genes
+        return dict(genome) if genes is None else {g: genome[g] for g in genes if g in genome}
+
+    def features(self, genomes: Sequence[Genome]) -> FloatArray | None:
+        """Describe genomes to a surrogate better than their genes do.
+
+        Returns:
+            Array of shape (number of genomes, number of features), or ``None`` for the default.
+        """
+        return None
+
+    def final(self, genome: Genome) -> Mapping[str, float]:
+        """Measure ``final_metrics`` of a member of the final front."""
+        return {}
+
+    def export(self, genome: Genome, directory: Path) -> None:
+        """Write a design's model files; the directory exists and is empty.
+
+        Raises:
+            WorkError: The files are not what they should be.
+        """
+        raise ProblemError(f"problem '{type(self).__name__}' has no model files to export")
+
+    @property
+    def exports_models(self) -> bool:
+        """Whether :meth:`export` writes something."""
+        return type(self).export is not Problem.export
+
+    def metric(self, name: str) -> Metric:
+        """Find a metric, the final ones included, by name."""
+        for metric in (*self.metrics, *self.final_metrics):
+            if metric.name == name:
+                return metric
+        raise ProblemError(
+            f"problem '{type(self).__name__}' has no metric '{name}'"
+            + did_you_mean(name, [m.name for m in self.metrics])
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Describe space, metrics, objectives and constraints as JSON."""
+        return {
+            "problem": type(self).__name__,
+            "space": self.space.describe(),
+            "metrics": [
+                {
+                    "name": m.name,
+                    "unit": m.unit,
+                    "genes": None if m.genes is None else list(m.genes),
+                    "final": m in self.final_metrics,
+                }
+                for m in (*self.metrics, *self.final_metrics)
+            ],
+            "objectives": [
+                {"metric": o.metric, "goal": o.goal, "reference": o.reference}
+                for o in self.objectives
+            ],
+            "constraints": [
+                {
+                    "metric": c.metric,
+                    "upper": c.upper if math.isfinite(c.upper) else None,
+                    "lower": c.lower if math.isfinite(c.lower) else None,
+                }
+                for c in self.constraints
+            ],
+            "notes": list(self.notes),
+        }
+
+
+def check_problem(problem: Problem) -> None:
+    """Check that a problem's declaration holds together.
+
+    Raises:
+        ProblemError: Something is missing, named twice, or names what does not exist.
+    """
+    name = type(problem).__name__
+    for attribute in ("space", "metrics", "objectives"):
+        if not getattr(problem, attribute, None):
+            raise ProblemError(f"problem '{name}' does not set '{attribute}'")
+    if not isinstance(problem.space, Space):
+        raise ProblemError(f"problem '{name}': 'space' is {problem.space!r}; it must be a Space")
+    _check_kinds(name, "metrics", problem.metrics, Metric)
+    _check_kinds(name, "final_metrics", problem.final_metrics, Metric)
+    _check_kinds(name, "objectives", problem.objectives, Objective)
+    _check_kinds(name, "constraints", problem.constraints, Constraint)
+    names = [m.name for m in (*problem.metrics, *problem.final_metrics)]
+    _check_distinct(name, "metric", names)
+    _check_distinct(name, "objective", [o.metric for o in problem.objectives])
+    if clash := set(names) & set(problem.space.names):
+        raise ProblemError(f"problem '{name}' uses '{clash.pop()}' for a gene and for a metric")
+    searched = [m.name for m in problem.metrics]
+    for role, wanted in (
+        ("objective", [o.metric for o in problem.objectives]),
+        ("constraint", [c.metric for c in problem.constraints]),
+    ):
+        for metric in wanted:
+            if metric not in searched:
+                raise ProblemError(
+                    f"{role} '{metric}' of problem '{name}' is not one of its metrics"
+                    + did_you_mean(metric, searched)
+                )
+    for m in problem.metrics:
+        for gene in m.genes or ():
+            if gene not in problem.space.by_name:
+                raise ProblemError(
+                    f"metric '{m.name}' of problem '{name}' depends on an unknown gene '{gene}'"
+                    + did_you_mean(gene, problem.space.names)
+                )
+
+
+def _check_kinds(problem: str, attribute: str, items: Iterable[object], kind: type) -> None:
+    for item in items:
+        if not isinstance(item, kind):
+            raise ProblemError(
+                f"problem '{problem}': '{attribute}' holds {item!r}; "
+                f"it must hold {kind.__name__} objects"
+            )
+
+
+def _check_distinct(problem: str, what: str, names: Sequence[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ProblemError(f"problem '{problem}' declares the {what} '{name}' twice")

@@ -1,0 +1,74 @@
+"""The parts of a search that can be exchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from typing import Any, Protocol
+
+from evonas.records import Candidate, Evaluation, Task, Verdict
+from evonas.space import Genome
+
+
+class Optimizer(Protocol):
+    """Proposes genomes and learns from evaluations."""
+
+    def ask(self, n: int, seen: Container[str]) -> list[Genome]:
+        """Propose up to ``n`` canonical genomes that are not in ``seen`` and differ.
+
+        Args:
+            n: How many are wanted, at least 1.
+            seen: Keys (:func:`evonas.space.genome_key`) of all designs proposed before.
+
+        Returns:
+            Fewer than ``n`` only when nothing unseen is left; empty when the space is exhausted.
+        """
+
+    def tell(self, evaluations: Sequence[Evaluation]) -> None:
+        """Learn from evaluations whose values are complete and finite."""
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that the next ``ask`` depends on, as JSON."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue exactly where :meth:`state` was taken."""
+
+
+class Gate(Protocol):
+    """Decides which candidates are worth evaluating."""
+
+    def judge(self, candidates: Sequence[Candidate]) -> list[Verdict]:
+        """Give one verdict a candidate, in order."""
+
+    def observe(self, evaluations: Sequence[Evaluation]) -> None:
+        """Learn from evaluations."""
+
+
+class Runner(Protocol):
+    """Runs evaluations somewhere and hands back whatever has finished.
+
+    A runner is constructed with the prepared problem. It turns every exception, overrun and
+    lost worker into a status, and never raises because an evaluation went wrong.
+    """
+
+    @property
+    def workers(self) -> int:
+        """How many evaluations run at the same time."""
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        """Queue tasks; returns at once."""
+
+    def wait(self, timeout: float | None = None) -> list[Evaluation]:
+        """Wait until at least one task has finished, and return all that have.
+
+        Args:
+            timeout: Seconds after which an empty list may be returned; ``None`` waits for one.
+
+        Returns:
+            Each evaluation once; empty when nothing is queued or the timeout ran out.
+        """
+
+    def cancel(self) -> None:
+        """Forget the tasks that have not started; those that run go on."""
+
+    def close(self) -> None:
+        """Stop at once: running evaluations are killed, and no process is left behind."""
