@@ -1,0 +1,1 @@
+"""Split convolutional networks: a supernet, cut between an edge device and a server."""
