@@ -1,0 +1,269 @@
+"""The supernet: every sub-network as a slice of one set of weights.
+
+A sub-network takes the first outer and hidden channels of each convolution, the centre of each
+depthwise kernel, and the first blocks of each stage. So the channels of any two knob values
+overlap, and the wider ones contain the narrower ones.
+
+Batch normalisation keeps no running statistics: those of one sub-network ruin another (Yu &
+Huang, "Universally Slimmable Networks", ICCV 2019, section 3.1). In training it uses the batch; a
+sub-network that is taken out gets statistics of its own from calibration images, folded into its
+convolutions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from evonas.errors import DataError
+from problems.split_cnn.architecture import Architecture, SupernetConfig
+from problems.split_cnn.subnet import Block, Classifier, Conv, SubNet
+
+CALIBRATION_IMAGES = 256
+"""As many calibration images are used at most; more gained nothing on digits."""
+
+EPSILON = 1e-5
+
+
+class SharedConv(nn.Module):
+    """A convolution and its normalisation, of which a sub-network uses a slice.
+
+    Args:
+        inputs: Input channels at full width.
+        outputs: Output channels at full width.
+        kernel: Largest kernel size.
+        stride: Step in both directions.
+        depthwise: Whether each channel is convolved by itself.
+        relu: Whether a ReLU follows.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 1,
+        *,
+        stride: int = 1,
+        depthwise: bool = False,
+        relu: bool = True,
+    ) -> None:
+        super().__init__()
+        self.kernel, self.stride, self.depthwise, self.relu = kernel, stride, depthwise, relu
+        self.weight = nn.Parameter(torch.zeros(outputs, 1 if depthwise else inputs, kernel, kernel))
+        self.scale = nn.Parameter(torch.ones(outputs))
+        self.shift = nn.Parameter(torch.zeros(outputs))
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The slice of a :class:`SharedConv` that a sub-network uses."""
+
+    conv: SharedConv
+    inputs: int
+    outputs: int
+    kernel: int
+
+    @property
+    def weight(self) -> Tensor:
+        """The first channels of the shared weight, and the centre of its kernel."""
+        margin = (self.conv.kernel - self.kernel) // 2
+        window = slice(margin, margin + self.kernel)
+        # A depthwise weight has one input channel, which this slice keeps.
+        return self.conv.weight[: self.outputs, : self.inputs, window, window]
+
+    @property
+    def groups(self) -> int:
+        """Groups of the convolution: 1, or the number of channels of a depthwise one."""
+        return self.outputs if self.conv.depthwise else 1
+
+    def run(self, x: Tensor, mean: Tensor | None = None, variance: Tensor | None = None) -> Tensor:
+        """Convolve, normalise with the batch's statistics, apply the ReLU.
+
+        Args:
+            x: Shape (batch, inputs, height, width).
+            mean: Filled with the batch's mean of each output channel.
+            variance: Filled with its variance.
+        """
+        y = functional.conv2d(
+            # A one-channel image loses this format, in which depthwise layers are much faster.
+            x.contiguous(memory_format=torch.channels_last),
+            self.weight,
+            stride=self.conv.stride,
+            padding=self.kernel // 2,
+            groups=self.groups,
+        )
+        scale, shift = self.conv.scale[: self.outputs], self.conv.shift[: self.outputs]
+        y = functional.batch_norm(
+            y, mean, variance, scale, shift, training=True, momentum=1.0, eps=EPSILON
+        )
+        return functional.relu(y) if self.conv.relu else y
+
+    def fold(self, x: Tensor) -> tuple[Conv, Tensor]:
+        """Fold the statistics over the images ``x`` into a convolution; also return its output."""
+        mean, variance = torch.zeros(self.outputs), torch.ones(self.outputs)
+        y = self.run(x, mean, variance)
+        factor = self.conv.scale[: self.outputs] / (variance + EPSILON).sqrt()
+        weight = self.weight * factor[:, None, None, None]
+        bias = self.conv.shift[: self.outputs] - mean * factor
+        return Conv(_array(weight), _array(bias), self.conv.stride, self.groups, self.conv.relu), y
+
+
+@dataclass(frozen=True)
+class LayerBlock:
+    """The layers of a block; its input is added to their output when ``residual``."""
+
+    name: str
+    layers: tuple[Layer, ...]
+    residual: bool
+
+
+class Supernet(nn.Module):
+    """The shared weights of all sub-networks.
+
+    Args:
+        config: Its size.
+        generator: Draws the first weights; left out, they are zero and to be loaded.
+    """
+
+    def __init__(self, config: SupernetConfig, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.config = config
+        strides, kernel = config.strides, max(config.kernels)
+        inputs = config.channels[0]
+        stem = [
+            SharedConv(config.image[0], config.stem, 3, stride=strides[0]),
+            SharedConv(config.stem, inputs, 3, stride=strides[1]),
+        ]
+        self.stem = nn.ModuleList(stem)
+        self.blocks = nn.ModuleDict()
+        for stage, outputs in enumerate(config.channels):
+            hidden = config.hidden(stage, max(config.expansions))
+            for block in range(config.depths[1]):
+                stride = strides[2 + stage] if block == 0 else 1
+                layers = [
+                    SharedConv(inputs, hidden),
+                    SharedConv(hidden, hidden, kernel, stride=stride, depthwise=True),
+                    SharedConv(hidden, outputs, relu=False),
+                ]
+                self.blocks[_name(stage, block)] = nn.ModuleList(layers)
+                inputs = outputs
+        self.classifier_weight = nn.Parameter(torch.zeros(config.classes, inputs))
+        self.classifier_bias = nn.Parameter(torch.zeros(config.classes))
+        if generator is not None:
+            self._initialise(generator)
+
+    @classmethod
+    def load(cls, config: SupernetConfig, arrays: Mapping[str, NDArray[np.float32]]) -> Supernet:
+        """Build the supernet with the weights that :meth:`arrays` returned.
+
+        Raises:
+            DataError: An array is missing, unknown, or of another shape.
+        """
+        supernet = cls(config)
+        state = supernet.state_dict()
+        for name in sorted(state.keys() ^ arrays.keys()):
+            what = "lack" if name in state else "hold the unknown"
+            raise DataError(f"the supernet's weights {what} array '{name}'; train it again")
+        for name, values in state.items():
+            if arrays[name].shape != values.shape:
+                raise DataError(
+                    f"array '{name}' of the supernet's weights has the shape {arrays[name].shape}; "
+                    f"it must have {tuple(values.shape)}; train it again"
+                )
+            values.copy_(torch.from_numpy(arrays[name]))
+        return supernet
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Return the weights as numpy arrays."""
+        return {name: _array(values) for name, values in self.state_dict().items()}
+
+    def slices(self, architecture: Architecture) -> Iterator[LayerBlock]:
+        """Yield the blocks of a sub-network, from the stem on."""
+        outer = self.config.outer(architecture.width)
+        first, second = (cast(SharedConv, conv) for conv in self.stem)
+        yield LayerBlock(
+            "stem",
+            (
+                Layer(first, self.config.image[0], self.config.stem, 3),
+                Layer(second, self.config.stem, outer[0], 3),
+            ),
+            residual=False,
+        )
+        inputs = outer[0]
+        for stage, outputs in enumerate(outer):
+            hidden = self.config.hidden(stage, architecture.expansions[stage])
+            for block in range(architecture.depths[stage]):
+                name = _name(stage, block)
+                expand, depthwise, project = (
+                    cast(SharedConv, conv) for conv in cast(nn.ModuleList, self.blocks[name])
+                )
+                layers = (
+                    Layer(expand, inputs, hidden, 1),
+                    Layer(depthwise, hidden, hidden, architecture.kernels[stage]),
+                    Layer(project, hidden, outputs, 1),
+                )
+                yield LayerBlock(name, layers, inputs == outputs and depthwise.stride == 1)
+                inputs = outputs
+
+    def forward(self, images: Tensor, architecture: Architecture) -> Tensor:
+        """Score images with a sub-network, normalised by the batch's own statistics.
+
+        Args:
+            images: Shape (batch, *config.image), float32.
+            architecture: Which sub-network.
+
+        Returns:
+            Scores of shape (batch, classes).
+        """
+        x = images
+        for block in self.slices(architecture):
+            y = x
+            for layer in block.layers:
+                y = layer.run(y)
+            x = x + y if block.residual else y
+        weight = self.classifier_weight[:, : x.shape[1]]
+        return functional.linear(x.mean(dim=(2, 3)), weight, self.classifier_bias)
+
+    @torch.no_grad()
+    def subnet(self, architecture: Architecture, calibration: Tensor) -> SubNet:
+        """Take a sub-network out, with normalisation statistics of its own.
+
+        Args:
+            architecture: Which sub-network.
+            calibration: Training images of shape (images, *config.image), float32; the first
+                :data:`CALIBRATION_IMAGES` are used.
+        """
+        x = calibration[:CALIBRATION_IMAGES]
+        blocks = []
+        for block in self.slices(architecture):
+            convs, y = [], x
+            for layer in block.layers:
+                conv, y = layer.fold(y)
+                convs.append(conv)
+            x = x + y if block.residual else y
+            blocks.append(Block(block.name, tuple(convs), block.residual))
+        weight = self.classifier_weight[:, : x.shape[1]]
+        classifier = Classifier("classifier", _array(weight), _array(self.classifier_bias))
+        return SubNet(self.config.image, tuple(blocks), classifier)
+
+    @torch.no_grad()
+    def _initialise(self, generator: torch.Generator) -> None:
+        """Draw the weights as He et al. do, "Delving Deep into Rectifiers" (ICCV 2015)."""
+        weights = [m.weight for m in self.modules() if isinstance(m, SharedConv)]
+        for weight in (*weights, self.classifier_weight):
+            weight.normal_(0, (2 / weight[0].numel()) ** 0.5, generator=generator)
+
+
+def _name(stage: int, block: int) -> str:
+    return f"stage{stage + 1}_block{block + 1}"
+
+
+def _array(values: Tensor) -> NDArray[np.float32]:
+    return np.ascontiguousarray(values.detach().cpu().numpy(), dtype=np.float32)
