@@ -1,0 +1,60 @@
+"""A sub-net, where it is cut, and how its features cross the cut: what is measured and deployed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from problems.split_cnn.quantise import Quantiser
+from problems.split_cnn.subnet import SubNet
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Head, payload and tail of one design.
+
+    Args:
+        subnet: The network.
+        cut: Units ``[0, cut)`` are the head, the rest the tail.
+        quantiser: The payload's format. When everything is on the device the "payload" is the
+            scores, as they are, and nothing crosses the link.
+    """
+
+    subnet: SubNet
+    cut: int
+    quantiser: Quantiser
+
+    @classmethod
+    def at(cls, subnet: SubNet, cut: int, bits: int, images: torch.Tensor) -> Split:
+        """Cut a sub-net, with payload ranges from calibration images.
+
+        Args:
+            subnet: The network.
+            cut: From 0 (everything on the server) to ``subnet.last_cut``.
+            bits: Of the payload; without effect at the last cut.
+            images: Shape (images, channels, height, width), float32; never test images.
+        """
+        shape = subnet.shapes[cut]
+        if cut == subnet.last_cut or bits >= 16:
+            bits = 32 if cut == subnet.last_cut else bits
+            return cls(subnet, cut, Quantiser.floating(bits, shape))
+        return cls(subnet, cut, Quantiser.calibrate(subnet.run(images, 0, cut), bits))
+
+    @property
+    def on_device(self) -> bool:
+        """Whether nothing is left for the server."""
+        return self.cut == self.subnet.last_cut
+
+    @property
+    def payload_bytes(self) -> int:
+        """Bytes that cross the link for one image; 0 when everything is on the device."""
+        return 0 if self.on_device else self.quantiser.payload_bytes
+
+    def head(self, images: torch.Tensor) -> torch.Tensor:
+        """Map images (batch, channels, height, width) to the payload."""
+        return self.quantiser.quantise(self.subnet.run(images, 0, self.cut))
+
+    def tail(self, payload: torch.Tensor) -> torch.Tensor:
+        """Map the payload to scores of shape (batch, classes)."""
+        return self.subnet.run(self.quantiser.dequantise(payload), self.cut)
