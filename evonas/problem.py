@@ -83,8 +83,11 @@ class Constraint:
             raise ProblemError(f"the constraint on '{self.metric}' has neither upper nor lower")
 
     def violation(self, value: float) -> float:
-        """How far a value lies beyond the bound; at most 0 when it is allowed."""
-        return max(value - self.upper, self.lower - value)
+        """How far a value lies beyond the bound, as a share of it; at most 0 when it is allowed."""
+        beyond, bound = max(
+            (value - self.upper, self.upper), (self.lower - value, self.lower), key=lambda b: b[0]
+        )
+        return beyond / (abs(bound) or 1.0)
 
 
 Report = Callable[[str], None]
@@ -130,7 +133,7 @@ class Problem(ABC):
             InfeasibleError: The genome has no values. Any other exception is a failure.
         """
 
-    def prepare(self, report: Report) -> None:
+    def prepare(self, report: Report) -> None:  # noqa: B027 (doing nothing is a fine default)
         """Do once, before workers start, what every evaluation needs (train, calibrate, cache).
 
         What it leaves in the instance travels to the workers, so it must pickle.

@@ -106,9 +106,7 @@ class Choice(Gene):
         for option in self.options:
             if value == option and isinstance(value, bool) == isinstance(option, bool):
                 return option
-        raise SpaceError(
-            f"gene '{self.name}' is {value!r}; it must be one of {list(self.options)}"
-        )
+        raise SpaceError(f"gene '{self.name}' is {value!r}; it must be one of {list(self.options)}")
 
     def encode(self, value: Value) -> float:
         return float(self.options.index(self.check(value)))

@@ -1,0 +1,46 @@
+"""Ctrl-C once finishes what is running; twice stops at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from evonas.problem import Report
+
+
+class StopRequest:
+    """Turns the first SIGINT or SIGTERM into a request, and the second into KeyboardInterrupt.
+
+    Use as a context manager; outside the main thread it handles no signals.
+
+    Args:
+        report: Told when a stop is asked for.
+    """
+
+    def __init__(self, report: Report) -> None:
+        self.requested = False
+        self._report = report
+        self._previous: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        self._report("Stopping: what is running is finished first. Press Ctrl-C again to stop now.")

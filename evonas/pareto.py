@@ -1,0 +1,98 @@
+"""Dominance and hypervolume over costs (every column is minimised)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from pymoo.indicators.hv import HV
+from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
+
+from evonas.space import FloatArray
+
+
+def non_dominated(costs: FloatArray) -> NDArray[np.intp]:
+    """Find the rows that no other row dominates; equal rows stay together.
+
+    Args:
+        costs: Array of shape (number of points, number of objectives), finite.
+
+    Returns:
+        Indices in ascending order.
+
+    >>> non_dominated(np.array([[1.0, 2.0], [2.0, 1.0], [2.0, 2.0]])).tolist()
+    [0, 1]
+    """
+    if len(costs) == 0:
+        return np.empty(0, dtype=np.intp)
+    front: NDArray[np.intp] = NonDominatedSorting().do(costs, only_non_dominated_front=True)
+    return front
+
+
+def hypervolume(costs: FloatArray, reference: FloatArray) -> float:
+    """Measure the volume that the points dominate within the reference point.
+
+    Args:
+        costs: Array of shape (number of points, number of objectives).
+        reference: Array of shape (number of objectives,).
+
+    Returns:
+        Volume in the product of the objectives' units; points beyond the reference add nothing.
+
+    >>> hypervolume(np.array([[0.0, 0.5], [0.5, 0.0]]), np.array([1.0, 1.0]))
+    0.75
+    """
+    inside = costs[(costs < reference).all(axis=1)] if len(costs) else costs
+    return float(HV(ref_point=reference)(inside)) if len(inside) else 0.0
+
+
+class FrontTracker:
+    """The front of a growing set of points, and its hypervolume, kept up to date.
+
+    The hypervolume is relative to the box between the reference point and the best values of the
+    first points, so that it has no unit and only grows. An objective without a reference of its
+    own takes the worst value of the first points.
+
+    Args:
+        references: A cost an objective, or NaN where the first points are to give it.
+        first: How many points make the box.
+    """
+
+    def __init__(self, references: FloatArray, first: int) -> None:
+        self._given = references
+        self._first = first
+        self._opening: list[FloatArray] = []
+        self._costs: FloatArray = np.empty((0, len(references)))
+        self._box: tuple[FloatArray, float] | None = None
+
+    @property
+    def costs(self) -> FloatArray:
+        """The front's costs, shape (front size, number of objectives)."""
+        return self._costs
+
+    def add(self, cost: FloatArray) -> bool:
+        """Add a point; returns whether it enters the front."""
+        if self._box is None:
+            self._opening.append(cost)
+            if len(self._opening) == self._first:
+                self._box = self._make_box()
+        if len(self._costs) and bool(
+            ((self._costs <= cost).all(axis=1) & (self._costs < cost).any(axis=1)).any()
+        ):
+            return False
+        dominated = (self._costs >= cost).all(axis=1) & (self._costs > cost).any(axis=1)
+        self._costs = np.vstack([self._costs[~dominated], cost])
+        return True
+
+    def _make_box(self) -> tuple[FloatArray, float]:
+        opening = np.array(self._opening)
+        reference = np.where(np.isnan(self._given), opening.max(axis=0), self._given)
+        sides = reference - opening.min(axis=0)
+        return reference, float(np.prod(np.where(sides > 0, sides, 1.0)))
+
+    @property
+    def hypervolume(self) -> float:
+        """Relative hypervolume; 0 without a point, and provisional while the box is made."""
+        if not len(self._costs):
+            return 0.0
+        reference, volume = self._box or self._make_box()
+        return hypervolume(self._costs, reference) / volume

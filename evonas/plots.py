@@ -1,0 +1,91 @@
+"""Figures of a run. matplotlib is loaded only when one is drawn."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evonas.front import Front
+from evonas.records import Evaluation, Status
+from evonas.space import FloatArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+GREY, RED, BLUE = "#9aa0a6", "#d9776b", "#1a5fb4"
+
+
+def draw_front(path: Path, front: Front, evaluations: Sequence[Evaluation]) -> None:
+    """Draw all evaluated points, the front, and infeasible ones, one panel a pair of objectives.
+
+    A single objective is drawn over the order of evaluation.
+
+    Args:
+        path: The PNG file to write.
+        front: Of these evaluations.
+        evaluations: In the order of evaluation.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    objectives = [o["metric"] for o in front.description["objectives"]]
+    pairs = list(itertools.combinations(objectives, 2)) or [("", objectives[0])]
+    figure = Figure(figsize=(1.0 + 6.0 * len(pairs), 5.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    for number, (x, y) in enumerate(pairs, start=1):
+        axes = figure.add_subplot(1, len(pairs), number)
+        # With more than two objectives the front is a surface: a line would join what is not near.
+        _draw_pair(axes, x, y, front, evaluations, line=len(objectives) == 2)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    title = f"{front.description['problem']}: {len(front)} designs on the front"
+    figure.suptitle("\n".join([title, *front.description.get("notes", [])]), fontsize=11)
+    partial = path.with_name(path.name + ".partial")
+    figure.savefig(partial, dpi=150, format="png")
+    partial.replace(path)
+
+
+def _draw_pair(
+    axes: Axes, x: str, y: str, front: Front, evaluations: Sequence[Evaluation], line: bool
+) -> None:
+    members = {design.id for design in front.designs}
+
+    def points(chosen: list[tuple[int, Evaluation]]) -> FloatArray:
+        rows = [(e.values[x] if x else number, e.values[y]) for number, e in chosen]
+        return np.array(rows, dtype=float).reshape(-1, 2).T
+
+    numbered = [(n, e) for n, e in enumerate(evaluations, start=1) if y in e.values]
+    others = [(n, e) for n, e in numbered if e.candidate.id not in members]
+    feasible = points([(n, e) for n, e in others if e.status is Status.OK])
+    infeasible = points([(n, e) for n, e in others if e.status is Status.INFEASIBLE])
+    best = points([(n, e) for n, e in numbered if e.candidate.id in members])
+    best = best[:, np.argsort(best[0], kind="stable")]
+
+    def scatter(xy: FloatArray, name: str, size: float, colour: str, **style: Any) -> None:
+        axes.scatter(xy[0], xy[1], s=size, c=colour, label=f"{name} ({xy.shape[1]})", **style)
+
+    scatter(feasible, "evaluated", 16, GREY, alpha=0.55, lw=0)
+    if infeasible.size:
+        scatter(infeasible, "infeasible", 20, RED, marker="x", lw=1)
+    if line:
+        axes.plot(best[0], best[1], c=BLUE, lw=1, drawstyle="steps-post", alpha=0.6)
+    scatter(best, "front", 34, BLUE, ec="white", lw=0.6, zorder=3)
+    axes.set_xlabel(_label(front, x) if x else "evaluation")
+    axes.set_ylabel(_label(front, y))
+    for name, axis, values in ((x, "x", best[0]), (y, "y", best[1])):
+        positive = values.size and values.min() > 0
+        if name and positive and values.max() > 20 * values.min():
+            axes.set(**{f"{axis}scale": "log"})
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _label(front: Front, metric: str) -> str:
+    unit = front.units.get(metric, "")
+    goal = next(o["goal"] for o in front.description["objectives"] if o["metric"] == metric)
+    better = "lower" if goal == "minimise" else "higher"
+    return f"{metric}{f' [{unit}]' if unit else ''} ({better} is better)"

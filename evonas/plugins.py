@@ -1,0 +1,167 @@
+"""Find problems and runners by name, entry point, ``module:Class`` or ``file.py:Class``."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+import warnings
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from evonas.errors import EvonasError, PluginError, did_you_mean
+from evonas.problem import Problem, check_problem
+
+Group = Literal["evonas.problems", "evonas.surrogates", "evonas.runners"]
+
+FILE_MODULE_PREFIX = "evonas_file_"
+"""Modules loaded from a file have names that start with this; workers cannot import them."""
+
+
+class PluginWarning(UserWarning):
+    """A plug-in does not load and is left out."""
+
+
+def names(group: Group) -> list[str]:
+    """Return the names registered in a group of entry points, sorted."""
+    return sorted({point.name for point in entry_points(group=group)})
+
+
+def load_all(group: Group) -> dict[str, Any]:
+    """Load every plug-in of a group; one that fails is reported as a warning and left out."""
+    loaded = {}
+    for name in names(group):
+        try:
+            loaded[name] = load(group, name)
+        except PluginError as error:
+            warnings.warn(str(error), PluginWarning, stacklevel=2)
+    return loaded
+
+
+def load(group: Group, name: str) -> Any:
+    """Load one registered plug-in.
+
+    Raises:
+        PluginError: The name is unknown, or the plug-in does not load.
+    """
+    points: dict[str, EntryPoint] = {point.name: point for point in entry_points(group=group)}
+    if name not in points:
+        kind = group.removeprefix("evonas.").removesuffix("s")
+        raise PluginError(f"unknown {kind} '{name}'{did_you_mean(name, points)}")
+    try:
+        return points[name].load()
+    except Exception as error:
+        raise PluginError(
+            f"plug-in '{name}' ({points[name].value}) does not load: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def problem_class(reference: str) -> type[Problem]:
+    """Find a problem class by a registered name, ``module:Class`` or ``file.py:Class``.
+
+    Raises:
+        PluginError: It is not found, does not load, or is not a problem.
+    """
+    place, colon, attribute = reference.rpartition(":")
+    if not colon:
+        if reference.endswith(".py"):
+            raise PluginError(
+                f"'{reference}' names a file; add the class, as in {reference}:MyProblem"
+            )
+        found = load("evonas.problems", reference)
+    else:
+        module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
+        if not hasattr(module, attribute):
+            classes = [n for n, value in vars(module).items() if _is_problem(value)]
+            raise PluginError(
+                f"'{place}' has no class '{attribute}'{did_you_mean(attribute, classes)}"
+            )
+        found = getattr(module, attribute)
+    if not _is_problem(found):
+        raise PluginError(f"'{reference}' is not a subclass of evonas.Problem")
+    result: type[Problem] = found
+    return result
+
+
+def load_problem(reference: str, options: Mapping[str, object] | None = None) -> Problem:
+    """Make a problem.
+
+    Args:
+        reference: A registered name, ``module:Class`` or ``file.py:Class``.
+        options: Keyword arguments of its constructor.
+
+    Raises:
+        PluginError: It is not found, does not load, or its constructor fails.
+        UsageError: An option is unknown, or the problem says what is wrong with its value.
+    """
+    kind = problem_class(reference)
+    options = dict(options or {})
+    known = option_defaults(kind)
+    for name in options:
+        if name not in known:
+            raise PluginError(
+                f"problem '{reference}' has no option '{name}'"
+                + (did_you_mean(name, known) if known else "; it takes none")
+            )
+    try:
+        problem = kind(**options)
+    except EvonasError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"problem '{reference}' cannot be made: {type(error).__name__}: {error}"
+        ) from error
+    check_problem(problem)
+    return problem
+
+
+def option_defaults(kind: type[Problem]) -> dict[str, object]:
+    """Return the options of a problem class and their defaults (``inspect.Parameter.empty``)."""
+    if kind.__init__ is object.__init__:
+        return {}
+    parameters = list(inspect.signature(kind.__init__).parameters.values())[1:]
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return {p.name: p.default for p in parameters if p.kind in named}
+
+
+def _is_problem(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, Problem) and value is not Problem
+
+
+def _load_module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        raise PluginError(
+            f"module '{name}' does not import: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _load_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise PluginError(f"there is no file '{path}'")
+    path = path.resolve()
+    digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
+    name = f"{FILE_MODULE_PREFIX}{digest}_{path.stem}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise PluginError(f"'{path}' is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    if str(path.parent) not in sys.path:
+        # So that the file can import its neighbours, as it could when run as a script.
+        sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise PluginError(f"'{path}' does not load: {type(error).__name__}: {error}") from error
+    return module

@@ -1,0 +1,435 @@
+"""Start, resume and look at runs: what ``import evonas`` offers."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from evonas import plugins
+from evonas.errors import RunError, UsageError, WorkError, did_you_mean
+from evonas.front import FORMATS, Front, cost_array, make_tracker
+from evonas.gate import EvaluateAll
+from evonas.interrupt import StopRequest
+from evonas.journal import Journal, is_locked
+from evonas.loop import Budget, Observer, Search
+from evonas.nsga2 import NSGA2
+from evonas.problem import Problem, Report, check_problem
+from evonas.protocols import Runner
+from evonas.records import Status
+
+RunnerFactory = Callable[..., Runner]
+"""Called as ``factory(problem, workers=..., timeout=..., retries=...)``."""
+
+EXPORTS = (*FORMATS, "onnx")
+
+PACKAGES = ("evonas", "numpy", "pymoo", "torch", "onnx", "onnxruntime", "ray", "xgboost", "pandas")
+
+
+class Run:
+    """A run that has ended or stopped, or that another process is making.
+
+    Args:
+        journal: Open for reading; the run keeps it.
+        directory: Where the run lives; ``None`` when it is in memory.
+    """
+
+    def __init__(self, journal: Journal, directory: Path | None) -> None:
+        self._journal = journal
+        self.directory = directory
+
+    @classmethod
+    def open(cls, directory: str | Path) -> Run:
+        """Open a run to look at it.
+
+        Raises:
+            RunError: There is none, or it is corrupt.
+        """
+        directory = Path(directory)
+        return cls(Journal.read(directory), directory)
+
+    @property
+    def front(self) -> Front:
+        """The front of everything committed so far."""
+        return Front.from_journal(self._journal)
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What the journal remembers: description, settings, state."""
+        return self._journal.meta()
+
+    def status(self) -> dict[str, Any]:
+        """Count what there is.
+
+        Returns:
+            ``problem``, ``state`` (``running``, ``finished``, ``exhausted``, ``stopped``, or
+            ``interrupted`` when the process that wrote it is gone), ``proposed``, ``evaluated``,
+            ``pruned``, ``audited``, ``failed``, ``infeasible``, ``front_size``, ``hypervolume``.
+        """
+        meta, counts = self.meta, self._journal.counts()
+        evaluations = self._journal.evaluations()
+        tracker = make_tracker(meta["description"], meta["settings"]["population"])
+        feasible = [e for e in evaluations if e.status is Status.OK]
+        for cost in cost_array(meta["description"], feasible):
+            tracker.add(cost)
+        state = meta["state"]
+        if state == "running" and self.directory is not None and not is_locked(self.directory):
+            state = "interrupted"
+        return {
+            "problem": meta["description"]["problem"],
+            "state": state,
+            "proposed": counts["proposed"],
+            "evaluated": len(evaluations),
+            "pruned": counts.get("prune", 0),
+            "audited": counts.get("audit", 0),
+            "failed": counts.get("failed", 0) + counts.get("timeout", 0),
+            "infeasible": counts.get("infeasible", 0),
+            "front_size": len(tracker.costs),
+            "hypervolume": tracker.hypervolume,
+        }
+
+    def export(
+        self, formats: Iterable[str], *, problem: Problem | None = None, report: Report = print
+    ) -> list[Path]:
+        """Write the front into the run's directory.
+
+        Args:
+            formats: Of ``csv``, ``json``, ``parquet``, ``png`` and ``onnx``; the last writes
+                ``models/ID/`` for every member of the front, and removes those of designs that
+                have left it.
+            problem: Prepared; needed for ``onnx`` only.
+            report: Told how the models go.
+
+        Returns:
+            The files and directories written.
+
+        Raises:
+            UsageError: A format is unknown, the run is in memory, or the problem has no models.
+            WorkError: A model is not what it should be; the others are written first.
+        """
+        if self.directory is None:
+            raise UsageError("this run is in memory; search with out=DIRECTORY to export it")
+        formats = list(formats)
+        for name in formats:
+            if name not in EXPORTS:
+                raise UsageError(f"unknown format '{name}'{did_you_mean(name, EXPORTS)}")
+        front = self.front
+        tables = [name for name in formats if name in ("csv", "json", "parquet")]
+        front.write(self.directory, tables)
+        written = [self.directory / f"front.{name}" for name in tables]
+        if "png" in formats:
+            from evonas.plots import draw_front
+
+            written.append(self.directory / "front.png")
+            draw_front(written[-1], front, self._journal.evaluations())
+        if "onnx" in formats:
+            if problem is None or not problem.exports_models:
+                name = self.meta["description"]["problem"]
+                raise UsageError(f"problem '{name}' has no models to export; leave out 'onnx'")
+            written += _export_models(self.directory / "models", front, problem, report)
+        return written
+
+
+def search(
+    problem: Problem,
+    *,
+    evaluations: int | None = None,
+    seconds: float | None = None,
+    generations: int | None = None,
+    seed: int = 0,
+    population: int = 40,
+    offspring: int | None = None,
+    asynchronous: bool = False,
+    runner: str | RunnerFactory = "serial",
+    workers: int = 1,
+    timeout: float | None = None,
+    retries: int = 2,
+    out: str | Path | None = None,
+    reference: str | None = None,
+    options: Mapping[str, object] | None = None,
+    observer: Observer | None = None,
+    report: Report = print,
+) -> Run:
+    """Search a problem with NSGA-II.
+
+    Args:
+        problem: What to search.
+        evaluations: End after this many; 200 when no budget is given.
+        seconds: End after this wall time.
+        generations: End after this many batches.
+        seed: Of everything random in the search.
+        population: Survivors, and candidates of the opening batch.
+        offspring: Candidates of every later batch; by default as many as the population.
+        asynchronous: Propose whenever a worker is free.
+        runner: A registered name, or a factory.
+        workers: Evaluations at the same time.
+        timeout: Seconds an evaluation may take.
+        retries: How often an evaluation is tried again whose worker died.
+        out: The run's directory; left out, the run is kept in memory.
+        reference: How ``resume`` finds the problem again (:func:`evonas.plugins.load_problem`).
+        options: The options that go with it.
+        observer: Told how it goes.
+        report: Told what is going on, in words.
+
+    Returns:
+        The run, with its ``front``.
+
+    Raises:
+        UsageError: The call is wrong; nothing has been evaluated.
+        WorkError: The work failed; what was committed is kept.
+    """
+    check_problem(problem)
+    if evaluations is None and seconds is None and generations is None:
+        evaluations = 200
+    settings = {
+        "seed": seed,
+        "population": population,
+        "offspring": population if offspring is None else offspring,
+        "asynchronous": asynchronous,
+        "runner": runner if isinstance(runner, str) else None,
+        "workers": workers,
+        "timeout": timeout,
+        "retries": retries,
+        "budget": {"evaluations": evaluations, "seconds": seconds, "generations": generations},
+    }
+    _check_settings(settings)
+    directory = None if out is None else Path(out)
+    meta = {
+        "description": problem.describe(),
+        "settings": settings,
+        "reference": reference,
+        "options": dict(options or {}),
+        "state": "running",
+    }
+    journal = Journal.create(directory, meta)
+    try:
+        if directory is not None:
+            _write_manifest(directory, problem, seed)
+        _go(problem, journal, runner, observer, report)
+    except BaseException:
+        journal.close()
+        raise
+    return _ended(journal, directory)
+
+
+def resume(
+    directory: str | Path,
+    *,
+    problem: Problem | None = None,
+    evaluations: int | None = None,
+    seconds: float | None = None,
+    generations: int | None = None,
+    runner: str | RunnerFactory | None = None,
+    workers: int | None = None,
+    timeout: float | None = None,
+    observer: Observer | None = None,
+    report: Report = print,
+) -> Run:
+    """Continue a run where its journal ends.
+
+    Args:
+        directory: The run's.
+        problem: Needed only when the run was started with a problem object.
+        evaluations: A new budget, in all; any of the three replaces the run's own budget.
+        seconds: Likewise.
+        generations: Likewise.
+        runner: Another runner than before.
+        workers: Another number of workers than before.
+        timeout: Another timeout than before.
+        observer: Told how it goes.
+        report: Told what is going on, in words.
+
+    Raises:
+        RunError: There is no such run, another process is writing to it, or its problem changed.
+    """
+    directory = Path(directory)
+    journal = Journal.open(directory)
+    try:
+        meta = journal.meta()
+        problem = problem or run_problem(directory, meta)
+        _check_same(directory, meta["description"], problem)
+        settings = meta["settings"]
+        budget = {"evaluations": evaluations, "seconds": seconds, "generations": generations}
+        if any(value is not None for value in budget.values()):
+            settings["budget"] = budget
+        changes = {"workers": workers, "timeout": timeout}
+        settings |= {name: value for name, value in changes.items() if value is not None}
+        if isinstance(runner, str):
+            settings["runner"] = runner
+        _check_settings(settings)
+        chosen = runner or settings["runner"]
+        if chosen is None:
+            raise RunError(f"run '{directory}' had a runner of its own; pass it to resume")
+        journal.set_meta({"settings": settings, "state": "running"})
+        _go(problem, journal, chosen, observer, report)
+    except BaseException:
+        journal.close()
+        raise
+    return _ended(journal, directory)
+
+
+def run_problem(directory: Path, meta: Mapping[str, Any]) -> Problem:
+    """Make the problem of a run again.
+
+    Raises:
+        RunError: The run was started with a problem object, which only its program can make.
+        PluginError: The problem is not found any more.
+    """
+    if meta["reference"] is None:
+        raise RunError(
+            f"run '{directory}' was started from Python with a problem object; "
+            "resume it there: evonas.resume(directory, problem=...)"
+        )
+    return plugins.load_problem(meta["reference"], meta["options"])
+
+
+def _go(
+    problem: Problem,
+    journal: Journal,
+    runner: str | RunnerFactory,
+    observer: Observer | None,
+    report: Report,
+) -> None:
+    settings = journal.meta()["settings"]
+    optimizer = NSGA2(problem, settings["population"], settings["seed"])
+    factory = plugins.load("evonas.runners", runner) if isinstance(runner, str) else runner
+    with StopRequest(report) as stop:
+        problem.prepare(report)
+        made = factory(
+            problem,
+            workers=settings["workers"],
+            timeout=settings["timeout"],
+            retries=settings["retries"],
+        )
+        try:
+            progress = Search(
+                problem=problem,
+                journal=journal,
+                optimizer=optimizer,
+                gate=EvaluateAll(),
+                runner=made,
+                budget=Budget(**settings["budget"]),
+                population=settings["population"],
+                offspring=settings["offspring"],
+                asynchronous=settings["asynchronous"],
+                stop=stop,
+                observer=observer,
+            ).run()
+        finally:
+            made.close()
+        _score_front(problem, journal)
+    journal.set_meta({"state": progress.state, "seconds": progress.seconds})
+    if progress.state == "exhausted":
+        report(f"The space is exhausted: all {progress.proposed} designs were proposed.")
+
+
+def _score_front(problem: Problem, journal: Journal) -> None:
+    """Measure the final metrics of the front's members that have none yet."""
+    wanted = [metric.name for metric in problem.final_metrics]
+    if not wanted:
+        return
+    for design in Front.from_journal(journal).designs:
+        if all(name in design.metrics for name in wanted):
+            continue
+        begin = time.perf_counter()
+        try:
+            values = problem.final(design.genes)
+            values = {name: float(values[name]) for name in wanted}
+        except Exception as error:
+            raise WorkError(
+                f"final metrics of design {design.id} failed: {type(error).__name__}: {error}"
+            ) from error
+        journal.add_values(design.id, values, time.perf_counter() - begin)
+
+
+def _ended(journal: Journal, directory: Path | None) -> Run:
+    """Let go of the run, so that others may resume it while this process looks at it."""
+    if directory is None:
+        return Run(journal, None)
+    journal.close()
+    return Run.open(directory)
+
+
+def _export_models(models: Path, front: Front, problem: Problem, report: Report) -> list[Path]:
+    wanted = {models / str(design.id): design for design in front.designs}
+    models.mkdir(exist_ok=True)
+    for old in models.iterdir():
+        if old not in wanted:
+            shutil.rmtree(old)
+    problems: list[str] = []
+    for directory, design in wanted.items():
+        partial = directory.with_name(directory.name + ".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        try:
+            problem.export(design.genes, partial)
+        except WorkError as error:
+            shutil.rmtree(partial)
+            problems.append(f"design {design.id}: {error}")
+            continue
+        shutil.rmtree(directory, ignore_errors=True)
+        partial.rename(directory)
+    if problems:
+        raise WorkError(f"{len(problems)} of {len(wanted)} models failed: " + "; ".join(problems))
+    report(f"{len(wanted)} models exported and verified.")
+    return list(wanted)
+
+
+def _check_settings(settings: Mapping[str, Any]) -> None:
+    Budget(**settings["budget"])
+    for name in ("offspring", "workers"):
+        if settings[name] < 1:
+            raise UsageError(f"{name} is {settings[name]}; it must be at least 1")
+    if settings["retries"] < 0:
+        raise UsageError(f"retries is {settings['retries']}; it must not be negative")
+    if settings["timeout"] is not None and not settings["timeout"] > 0:
+        raise UsageError(f"the timeout is {settings['timeout']}; it must be positive, in seconds")
+
+
+def _check_same(directory: Path, before: Mapping[str, Any], problem: Problem) -> None:
+    now = json.loads(json.dumps(problem.describe()))
+    for part in ("space", "metrics", "objectives", "constraints"):
+        if now[part] != before[part]:
+            raise RunError(
+                f"the {part} of problem '{before['problem']}' changed since run '{directory}' "
+                "was started; start a new run"
+            )
+
+
+def _write_manifest(directory: Path, problem: Problem, seed: int) -> None:
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    manifest = {
+        "problem": problem.describe()["problem"],
+        "seed": seed,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "command": sys.argv,
+        "host": {"name": socket.gethostname(), "platform": platform.platform()},
+        "versions": versions,
+        "git_revision": _git_revision(),
+    }
+    text = json.dumps(manifest, indent=2) + "\n"
+    (directory / "manifest.json").write_text(text, encoding="utf-8")
+
+
+def _git_revision() -> str | None:
+    """Return the revision of the working directory's repository, if there is one."""
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None
