@@ -1,0 +1,1 @@
+"""How a search is run: runners, configuration, and the command line."""
