@@ -109,6 +109,9 @@ class Layer:
         """Fold the statistics over the images ``x`` into a convolution; also return its output."""
         mean, variance = torch.zeros(self.outputs), torch.ones(self.outputs)
         y = self.run(x, mean, variance)
+        # torch stores the unbiased variance but normalises with the biased one.
+        count = y.numel() // y.shape[1]
+        variance *= (count - 1) / count
         factor = self.conv.scale[: self.outputs] / (variance + EPSILON).sqrt()
         weight = self.weight * factor[:, None, None, None]
         bias = self.conv.shift[: self.outputs] - mean * factor
