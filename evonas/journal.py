@@ -87,7 +87,7 @@ class Journal:
             raise RunError(
                 f"'{directory}' holds a run already; resume it, or choose another directory"
             )
-        return cls._begin(cls(sqlite3.connect(path), str(directory), lock), meta)
+        return cls._begin(cls(_connect(path, "rwc"), str(directory), lock), meta)
 
     @classmethod
     def _begin(cls, journal: Self, meta: Mapping[str, Any]) -> Self:
@@ -310,8 +310,13 @@ class _Transaction:
             ) from error
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=30)
+def _connect(path: Path, mode: str = "rw") -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    connection = sqlite3.connect(uri, uri=True, timeout=30)
+    # A killed process loses nothing that it committed; a power cut may lose the last commits,
+    # never the journal's consistency (sqlite.org/pragma.html#pragma_synchronous).
+    connection.execute("PRAGMA synchronous = NORMAL")
+    return connection
 
 
 def _find(directory: Path) -> Path:

@@ -26,7 +26,7 @@ from evonas.records import Evaluation
 from evonas.space import Choice, FloatArray, Genome, Integer, Real, Space, genome_key
 
 ENUMERABLE = 100_000
-"""Spaces of at most this many designs are listed when sampling finds nothing unseen."""
+"""Spaces of at most this many designs are listed when mating finds too little unseen."""
 
 DRAWS = 50
 """Random designs drawn per design wanted before a space is taken for exhausted."""
@@ -39,9 +39,8 @@ def _of_kind(space: Space, kind: type) -> np.ndarray[Any, np.dtype[np.bool_]]:
 class MixedCrossover(Crossover):  # type: ignore[misc]
     """Two parents, two children, gene by gene.
 
-    Choices and integers are exchanged with probability 1/2 (uniform crossover, Syswerda 1989);
-    real genes go through simulated binary crossover (Deb and Agrawal 1995, eq. 11) with
-    probability 1/2 each.
+    Every gene is exchanged with probability 1/2 (uniform crossover, Syswerda 1989); before, real
+    genes go through simulated binary crossover (Deb and Agrawal 1995) with probability 1/2.
 
     Args:
         space: The space that is searched.
@@ -63,16 +62,21 @@ class MixedCrossover(Crossover):  # type: ignore[misc]
         **___: object,
     ) -> FloatArray:
         first, second = X
-        chosen = random_state.random(first.shape) < 0.5
-        exchange = chosen & ~self._real
-        children = np.where(exchange, X[::-1], X)
         u = random_state.random(first.shape)
         spread = np.where(u <= 0.5, 2 * u, 1 / (2 * (1 - u))) ** (1 / (self._eta + 1))
-        blend = chosen & self._real
+        blend = (random_state.random(first.shape) < 0.5) & self._real
         middle, half = (first + second) / 2, spread * (second - first) / 2
-        children[0] = np.where(blend, middle - half, children[0])
-        children[1] = np.where(blend, middle + half, children[1])
-        return np.clip(children, self._space.lower, self._space.upper)
+        near_first = np.where(blend, middle - half, first)
+        near_second = np.where(blend, middle + half, second)
+        exchange = random_state.random(first.shape) < 0.5
+        children = np.array(
+            [
+                np.where(exchange, near_second, near_first),
+                np.where(exchange, near_first, near_second),
+            ]
+        )
+        clipped: FloatArray = np.clip(children, self._space.lower, self._space.upper)
+        return clipped
 
 
 class MixedMutation(Mutation):  # type: ignore[misc]
@@ -172,15 +176,16 @@ class NSGA2:
         space = problem.space
         self._problem = problem
         self._unseen = _Unseen(problem)
-        self._listing: list[FloatArray] | None = None
+        self._listing: FloatArray | None = None
         self._algorithm = pymoo_nsga2.NSGA2(
             pop_size=population,
             crossover=MixedCrossover(space),
             mutation=MixedMutation(space),
             eliminate_duplicates=self._unseen,
-            termination=NoTermination(),
             output=None,
         )
+        # pymoo's constructor replaces a termination that is passed to it with its default.
+        self._algorithm.termination = NoTermination()
         self._algorithm.mating.n_max_iterations = 20
         self._algorithm.setup(
             PymooProblem(
@@ -209,27 +214,23 @@ class NSGA2:
             self._algorithm.n_offsprings = n - len(taken)
             self._algorithm.ask()
             self._algorithm.termination.force_termination = False
-        self._fill_by_sampling(n)
         if len(taken) < n:
-            self._fill_by_listing(n)
+            self._fill(n)
         return list(taken.values())[:n]
 
-    def _fill_by_sampling(self, n: int) -> None:
-        wanted = n - len(self._unseen.taken)
-        for codes in self._problem.space.sample(wanted * DRAWS, self._rng) if wanted else ():
-            if len(self._unseen.taken) == n:
+    def _fill(self, n: int) -> None:
+        """Take random unseen designs: of a small space from its list, else by drawing."""
+        space, taken = self._problem.space, self._unseen.taken
+        if space.size > ENUMERABLE:
+            draws = space.sample((n - len(taken)) * DRAWS, self._rng)
+        else:
+            if self._listing is None:
+                self._listing = space.encode(list(space.enumerate()))
+            draws = self._rng.permutation(self._listing)
+        for codes in draws:
+            if len(taken) == n:
                 return
             self._unseen.take(codes)
-
-    def _fill_by_listing(self, n: int) -> None:
-        if self._listing is None:
-            space = self._problem.space
-            small = math.isfinite(space.size) and space.size <= ENUMERABLE
-            self._listing = list(space.encode(list(space.enumerate()))) if small else []
-        for index in self._rng.permutation(len(self._listing)):
-            if len(self._unseen.taken) == n:
-                return
-            self._unseen.take(self._listing[index])
 
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
         """Merge evaluated candidates into the population and let the best survive.

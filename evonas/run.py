@@ -23,7 +23,7 @@ from evonas.journal import Journal, is_locked
 from evonas.loop import Budget, Observer, Search
 from evonas.nsga2 import NSGA2
 from evonas.problem import Problem, Report, check_problem
-from evonas.protocols import Runner
+from evonas.protocols import Optimizer, Runner
 from evonas.records import Status
 
 RunnerFactory = Callable[..., Runner]
@@ -201,6 +201,8 @@ def search(
         "budget": {"evaluations": evaluations, "seconds": seconds, "generations": generations},
     }
     _check_settings(settings)
+    factory = _factory(runner)
+    optimizer = NSGA2(problem, population, seed)
     directory = None if out is None else Path(out)
     meta = {
         "description": problem.describe(),
@@ -213,7 +215,7 @@ def search(
     try:
         if directory is not None:
             _write_manifest(directory, problem, seed)
-        _go(problem, journal, runner, observer, report)
+        _go(problem, journal, optimizer, factory, observer, report)
     except BaseException:
         journal.close()
         raise
@@ -268,8 +270,10 @@ def resume(
         chosen = runner or settings["runner"]
         if chosen is None:
             raise RunError(f"run '{directory}' had a runner of its own; pass it to resume")
+        factory = _factory(chosen)
+        optimizer = NSGA2(problem, settings["population"], settings["seed"])
         journal.set_meta({"settings": settings, "state": "running"})
-        _go(problem, journal, chosen, observer, report)
+        _go(problem, journal, optimizer, factory, observer, report)
     except BaseException:
         journal.close()
         raise
@@ -291,16 +295,22 @@ def run_problem(directory: Path, meta: Mapping[str, Any]) -> Problem:
     return plugins.load_problem(meta["reference"], meta["options"])
 
 
+def _factory(runner: str | RunnerFactory) -> RunnerFactory:
+    if not isinstance(runner, str):
+        return runner
+    factory: RunnerFactory = plugins.load("evonas.runners", runner)
+    return factory
+
+
 def _go(
     problem: Problem,
     journal: Journal,
-    runner: str | RunnerFactory,
+    optimizer: Optimizer,
+    factory: RunnerFactory,
     observer: Observer | None,
     report: Report,
 ) -> None:
     settings = journal.meta()["settings"]
-    optimizer = NSGA2(problem, settings["population"], settings["seed"])
-    factory = plugins.load("evonas.runners", runner) if isinstance(runner, str) else runner
     with StopRequest(report) as stop:
         problem.prepare(report)
         made = factory(

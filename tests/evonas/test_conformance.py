@@ -1,0 +1,70 @@
+"""Our own parts pass the suites that we ask plug-ins to pass."""
+
+from pathlib import Path
+
+import pytest
+
+from evonas.journal import Journal
+from evonas.nsga2 import NSGA2
+from evonas.testing import JournalSuite, OptimizerSuite, ProblemSuite
+from problems.toy import ZDT1, BinhKorn, Blocks
+
+
+class MixedProblem(Blocks):
+    """Blocks with a continuous gene, so that it has designs without end."""
+
+    from evonas import Choice, Integer, Real, Space
+
+    space = Space(*Blocks.space.genes, Real("ratio", 0.0, 1.0))
+
+    def evaluate(self, genome, metrics):
+        values = super().evaluate(genome, metrics)
+        return {name: value * (1.5 - genome["ratio"]) for name, value in values.items()}
+
+
+class TestBlocks(ProblemSuite):
+    evaluated = 50
+
+    def make_problem(self):
+        return Blocks()
+
+
+class TestZDT1(ProblemSuite):
+    def make_problem(self):
+        return ZDT1()
+
+
+class TestBinhKorn(ProblemSuite):
+    def make_problem(self):
+        return BinhKorn()
+
+
+class TestNSGA2OnRealGenes(OptimizerSuite):
+    def make_problem(self):
+        return ZDT1()
+
+    def make_optimizer(self, problem, seed):
+        return NSGA2(problem, population=20, seed=seed)
+
+
+class TestNSGA2OnMixedGenes(OptimizerSuite):
+    def make_problem(self):
+        return MixedProblem()
+
+    def make_optimizer(self, problem, seed):
+        return NSGA2(problem, population=10, seed=seed)
+
+
+class TestJournal(JournalSuite):
+    def create(self, directory: Path):
+        return Journal.create(directory, {"settings": {}})
+
+    def open(self, directory: Path):
+        return Journal.open(directory)
+
+
+def test_a_journal_of_another_version_is_refused(tmp_path):
+    with Journal.create(tmp_path, {}) as journal:
+        journal.set_meta({"schema": 99})
+    with pytest.raises(Exception, match="schema version 99"):
+        Journal.open(tmp_path)
