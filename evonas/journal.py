@@ -51,6 +51,10 @@ CREATE TABLE metric_values (
 CREATE TABLE snapshots (batch INTEGER PRIMARY KEY, told INTEGER NOT NULL, state TEXT NOT NULL);
 """
 
+SYNCHRONOUS = "PRAGMA synchronous = NORMAL"
+"""With WAL, a killed process loses nothing that it committed; a power cut may lose the last
+commits, never the journal's consistency (sqlite.org/pragma.html#pragma_synchronous)."""
+
 FILE_NAME = "journal.sqlite"
 
 
@@ -92,7 +96,9 @@ class Journal:
     @classmethod
     def _begin(cls, journal: Self, meta: Mapping[str, Any]) -> Self:
         with journal._transaction() as connection:
-            connection.executescript(f"PRAGMA journal_mode = WAL; BEGIN; {TABLES} COMMIT;")
+            connection.executescript(
+                f"PRAGMA journal_mode = WAL; {SYNCHRONOUS}; BEGIN; {TABLES} COMMIT;"
+            )
         journal.set_meta({"schema": SCHEMA, **meta})
         return journal
 
@@ -123,6 +129,7 @@ class Journal:
 
     def _checked(self) -> Self:
         try:
+            self._connection.execute(SYNCHRONOUS)
             schema = self.meta().get("schema")
         except (sqlite3.Error, json.JSONDecodeError) as error:
             self.close()
@@ -312,11 +319,7 @@ class _Transaction:
 
 def _connect(path: Path, mode: str = "rw") -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode={mode}"
-    connection = sqlite3.connect(uri, uri=True, timeout=30)
-    # A killed process loses nothing that it committed; a power cut may lose the last commits,
-    # never the journal's consistency (sqlite.org/pragma.html#pragma_synchronous).
-    connection.execute("PRAGMA synchronous = NORMAL")
-    return connection
+    return sqlite3.connect(uri, uri=True, timeout=30)
 
 
 def _find(directory: Path) -> Path:

@@ -1,0 +1,171 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import evonas
+from evonas import Choice, Constraint, Integer, Metric, Objective, Real, Space
+from evonas.front import Front
+from evonas.records import Candidate, Evaluation, Status
+
+QUIET = {"report": lambda line: None}
+
+
+class Mixed(evonas.Problem):
+    """Every kind of gene, a condition, a maximised objective, a constraint, a plain metric."""
+
+    space = Space(
+        Integer("layers", 1, 4),
+        Choice("kernel", [3, 5]),
+        Choice("activation", ["relu", "tanh"], when={"layers": [3, 4]}),
+        Real("width", 0.25, 1.0),
+    )
+    metrics = (Metric("size", "kB"), Metric("latency", "ms"), Metric("accuracy", "%"))
+    objectives = (Objective("accuracy", "maximise"), Objective("latency"))
+    constraints = (Constraint("size", upper=11.0),)
+    notes = ("latency is made up",)
+
+    def evaluate(self, genome, metrics):
+        cost = genome["layers"] * genome["kernel"] * genome["width"]
+        bonus = genome.get("activation") == "tanh"
+        return {"size": cost, "latency": cost * (1.2 if bonus else 1), "accuracy": 99 - 50 / cost}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("front") / "run"
+    run = evonas.search(Mixed(), evaluations=150, seed=1, out=out, **QUIET)
+    run.export(["csv", "json", "parquet", "png"])
+    return run
+
+
+def test_the_front_is_not_dominated_and_feasible(run):
+    frame = run.front.to_frame()
+    assert (frame["size"] <= 11).all()
+    assert frame["accuracy"].is_monotonic_decreasing
+    assert frame["latency"].is_monotonic_decreasing
+
+
+def test_the_table_has_genes_metrics_and_units(run):
+    frame = run.front.to_frame()
+    assert list(frame.columns) == [
+        "id", "accuracy", "latency", "size", "layers", "kernel", "activation", "width",
+    ]  # fmt: skip
+    assert frame.attrs["units"] == {"size": "kB", "latency": "ms", "accuracy": "%"}
+    inactive = frame["layers"] < 3
+    assert frame.loc[inactive, "activation"].isna().all()
+    assert frame.loc[~inactive, "activation"].notna().all()
+
+
+def test_every_file_holds_the_same_front(run):
+    frame = run.front.to_frame()
+    csv = pd.read_csv(run.directory / "front.csv")
+    assert csv.pop("units").unique().tolist() == ["size: kB; latency: ms; accuracy: %"]
+    parquet = pd.read_parquet(run.directory / "front.parquet")
+    for other in (csv, parquet):
+        pd.testing.assert_frame_equal(other, frame, check_dtype=False)
+    assert Front.read(run.directory / "front.json").to_json() == run.front.to_json()
+
+
+def test_parquet_carries_the_units(run):
+    schema = pq.read_schema(run.directory / "front.parquet")
+    assert schema.field("latency").metadata == {b"unit": b"ms"}
+
+
+def test_the_same_front_gives_the_same_bytes(run, tmp_path):
+    names = ["csv", "json", "parquet"]
+    run.front.write(tmp_path, names)
+    for name in names:
+        file = f"front.{name}"
+        assert (tmp_path / file).read_bytes() == (run.directory / file).read_bytes()
+
+
+def test_the_picture_is_a_picture(run):
+    with Image.open(run.directory / "front.png") as picture:
+        assert min(picture.size) > 500
+        colours = np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)
+    assert len(colours) > 20
+
+
+def test_one_and_three_objectives_are_drawn_too(tmp_path):
+    class Three(Mixed):
+        objectives = (*Mixed.objectives, Objective("size"))
+
+    class One(Mixed):
+        objectives = (Objective("latency"),)
+
+    for problem in (Three(), One()):
+        out = tmp_path / type(problem).__name__
+        run = evonas.search(problem, evaluations=60, out=out, **QUIET)
+        run.export(["png"])
+        assert (out / "front.png").stat().st_size > 10_000
+
+
+def test_an_empty_front_is_exported(tmp_path):
+    class Nothing(Mixed):
+        constraints = (Constraint("size", upper=0.001),)
+
+    run = evonas.search(Nothing(), evaluations=20, out=tmp_path / "run", **QUIET)
+    run.export(["csv", "json", "parquet", "png"])
+    assert len(pd.read_csv(tmp_path / "run" / "front.csv")) == 0
+
+
+def test_equal_designs_stay_on_the_front_together():
+    description = Mixed().describe()
+    evaluations = [
+        Evaluation(Candidate(i, {"layers": i + 1}, 0), Status.OK, {"accuracy": 90, "latency": 1})
+        for i in range(3)
+    ]
+    assert [d.id for d in Front.from_evaluations(description, evaluations).designs] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"description": {}, "designs": [{}]}'])
+def test_what_is_no_front_is_refused(tmp_path, content):
+    path = tmp_path / "front.json"
+    path.write_text(content)
+    with pytest.raises(evonas.RunError, match=r"is not a front\.json"):
+        Front.read(path)
+
+
+def test_unknown_formats_and_models_that_are_not_there_are_refused(run):
+    with pytest.raises(evonas.UsageError, match="unknown format 'cvs'; did you mean 'csv'"):
+        run.export(["cvs"])
+    with pytest.raises(evonas.UsageError, match="'Mixed' has no models to export"):
+        run.export(["onnx"], problem=Mixed())
+
+
+class Deploying(Mixed):
+    """Writes a file a design; some fail."""
+
+    broken: frozenset = frozenset()
+
+    def export(self, genome, directory):
+        (directory / "model.txt").write_text(json.dumps(genome))
+        if json.dumps(genome) in self.broken:
+            raise evonas.WorkError("the scores differ by 0.3")
+
+
+def test_models_are_written_for_the_front_and_old_ones_removed(tmp_path):
+    problem = Deploying()
+    run = evonas.search(problem, evaluations=80, out=tmp_path / "run", **QUIET)
+    models = tmp_path / "run" / "models"
+    (models / "9999").mkdir(parents=True)
+    run.export(["onnx"], problem=problem, **QUIET)
+    designs = {str(d.id): dict(d.genes) for d in run.front.designs}
+    assert {path.name for path in models.iterdir()} == set(designs)
+    for name, genes in designs.items():
+        assert json.loads((models / name / "model.txt").read_text()) == genes
+
+
+def test_a_model_that_is_not_right_is_an_error_and_the_others_are_kept(tmp_path):
+    problem = Deploying()
+    run = evonas.search(problem, evaluations=80, out=tmp_path / "run", **QUIET)
+    bad, *good = run.front.designs
+    problem.broken = frozenset([json.dumps(bad.genes)])
+    with pytest.raises(evonas.WorkError, match=f"design {bad.id}: the scores differ by 0.3"):
+        run.export(["onnx"], problem=problem, **QUIET)
+    left = {path.name for path in (tmp_path / "run" / "models").iterdir()}
+    assert left == {str(design.id) for design in good}

@@ -1,0 +1,77 @@
+"""Who may import whom, and that ``import evonas`` stays light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROOMS = {"evonas", "problems", "surrogates", "runners"}
+COMPOSERS = (Path("runners/cli.py"), Path("runners/bench"))
+HEAVY = {"torch", "ray", "xgboost", "onnxruntime", "matplotlib"}
+
+
+def modules(room):
+    return sorted(path.relative_to(ROOT) for path in (ROOT / room).rglob("*.py"))
+
+
+def imported(node):
+    if isinstance(node, ast.Import):
+        return {alias.name.split(".")[0] for alias in node.names}
+    if isinstance(node, ast.ImportFrom) and node.level == 0:
+        return {str(node.module).split(".")[0]}
+    return set()
+
+
+def imports(path, top_level=False):
+    """Names of the packages that a module imports, at its top level or anywhere."""
+    tree = ast.parse((ROOT / path).read_text())
+    nodes = list(ast.walk(tree))
+    if top_level:
+        inner = [f for f in nodes if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef)]
+        guarded = [
+            i for i in nodes if isinstance(i, ast.If) and "TYPE_CHECKING" in ast.dump(i.test)
+        ]
+        skipped = {id(n) for parent in (*inner, *guarded) for n in ast.walk(parent)}
+        nodes = [n for n in nodes if id(n) not in skipped]
+    return set().union(*map(imported, nodes))
+
+
+@pytest.mark.parametrize("room", ["problems", "surrogates", "runners"])
+def test_rooms_import_the_kernel_and_not_one_another(room):
+    for path in modules(room):
+        if any(path.is_relative_to(composer) for composer in COMPOSERS):
+            continue
+        assert imports(path) & ROOMS <= {"evonas", room}, path
+
+
+def test_the_kernel_imports_no_room():
+    for path in modules("evonas"):
+        assert imports(path) & ROOMS <= {"evonas"}, path
+
+
+def test_the_kernel_stands_on_numpy_pymoo_and_the_standard_library():
+    for path in modules("evonas"):
+        foreign = imports(path, top_level=True) - sys.stdlib_module_names - {"evonas", "numpy"}
+        assert foreign <= ({"pymoo"} if path.name in ("nsga2.py", "pareto.py") else set()), path
+        lazy = imports(path) - sys.stdlib_module_names - {"evonas", "numpy", "pymoo"}
+        assert lazy <= {"pandas", "pyarrow", "matplotlib"}, path
+
+
+def test_importing_evonas_is_light():
+    code = "import sys, evonas; print(*{m.split('.')[0] for m in sys.modules})"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert not set(loaded.stdout.split()) & (HEAVY | {"pymoo", "pandas", "scipy"})
+
+
+def test_every_public_name_is_there():
+    import evonas
+
+    assert sorted(evonas.__all__) == evonas.__all__
+    assert all(getattr(evonas, name) is not None for name in evonas.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'serach'"):
+        _ = evonas.serach
