@@ -68,11 +68,13 @@ def _draw_pair(
     def scatter(xy: FloatArray, name: str, size: float, colour: str, **style: Any) -> None:
         axes.scatter(xy[0], xy[1], s=size, c=colour, label=f"{name} ({xy.shape[1]})", **style)
 
-    scatter(feasible, "evaluated", 16, GREY, alpha=0.55, lw=0)
+    scatter(feasible, "dominated", 16, GREY, alpha=0.55, lw=0)
     if infeasible.size:
         scatter(infeasible, "infeasible", 20, RED, marker="x", lw=1)
     if line:
-        axes.plot(best[0], best[1], c=BLUE, lw=1, drawstyle="steps-post", alpha=0.6)
+        # What the front attains: a design serves until the next better one in x.
+        steps = "steps-post" if _goal(front, x) == "minimise" else "steps-pre"
+        axes.plot(best[0], best[1], c=BLUE, lw=1, drawstyle=steps, alpha=0.6)
     scatter(best, "front", 34, BLUE, ec="white", lw=0.6, zorder=3)
     axes.set_xlabel(_label(front, x) if x else "evaluation")
     axes.set_ylabel(_label(front, y))
@@ -84,8 +86,12 @@ def _draw_pair(
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def _goal(front: Front, metric: str) -> str:
+    goals = {o["metric"]: o["goal"] for o in front.description["objectives"]}
+    return str(goals[metric])
+
+
 def _label(front: Front, metric: str) -> str:
     unit = front.units.get(metric, "")
-    goal = next(o["goal"] for o in front.description["objectives"] if o["metric"] == metric)
-    better = "lower" if goal == "minimise" else "higher"
+    better = "lower" if _goal(front, metric) == "minimise" else "higher"
     return f"{metric}{f' [{unit}]' if unit else ''} ({better} is better)"
