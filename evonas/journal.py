@@ -14,7 +14,6 @@ a value are those of the call that measured it.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
@@ -26,7 +25,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from evonas.errors import RunError, RunLockedError, WorkError
+from evonas.errors import RunError, WorkError
+from evonas.lock import take_lock
 from evonas.records import Candidate, Decision, Evaluation, Prediction, Status, Verdict
 
 SCHEMA = 1
@@ -51,9 +51,9 @@ CREATE TABLE metric_values (
 CREATE TABLE snapshots (batch INTEGER PRIMARY KEY, told INTEGER NOT NULL, state TEXT NOT NULL);
 """
 
-SYNCHRONOUS = "PRAGMA synchronous = NORMAL"
-"""With WAL, a killed process loses nothing that it committed; a power cut may lose the last
-commits, never the journal's consistency (sqlite.org/pragma.html#pragma_synchronous)."""
+MODE = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+"""Readers do not wait for the writer. A killed process loses nothing that it committed; a power
+cut may lose the last commits, never the consistency (sqlite.org/pragma.html#pragma_synchronous)."""
 
 FILE_NAME = "journal.sqlite"
 
@@ -82,25 +82,31 @@ class Journal:
             RunLockedError: Another process is writing to it.
         """
         if directory is None:
-            return cls._begin(cls(sqlite3.connect(":memory:"), "memory", None), meta)
+            connection = sqlite3.connect(":memory:")
+            _fill(connection, meta)
+            return cls(connection, "memory", None)
         directory.mkdir(parents=True, exist_ok=True)
-        path = directory / FILE_NAME
-        lock = _take_lock(directory)
-        if path.exists():
+        lock = take_lock(directory)
+        try:
+            cls.check_free(directory)
+            _create(directory / FILE_NAME, meta)
+            return cls(_connect(directory / FILE_NAME), str(directory), lock)._checked()
+        except BaseException:
             lock.close()
-            raise RunError(
-                f"'{directory}' holds a run already; resume it, or choose another directory"
-            )
-        return cls._begin(cls(_connect(path, "rwc"), str(directory), lock), meta)
+            raise
 
-    @classmethod
-    def _begin(cls, journal: Self, meta: Mapping[str, Any]) -> Self:
-        with journal._transaction() as connection:
-            connection.executescript(
-                f"PRAGMA journal_mode = WAL; {SYNCHRONOUS}; BEGIN; {TABLES} COMMIT;"
-            )
-        journal.set_meta({"schema": SCHEMA, **meta})
-        return journal
+    @staticmethod
+    def check_free(directory: Path) -> None:
+        """Check that a directory holds no run.
+
+        Raises:
+            RunError: It does.
+            RunLockedError: Another process is writing to it.
+        """
+        if not (directory / FILE_NAME).exists():
+            return
+        take_lock(directory, note=False).close()
+        raise RunError(f"'{directory}' holds a run already; resume it, or choose another directory")
 
     @classmethod
     def open(cls, directory: Path) -> Self:
@@ -111,7 +117,7 @@ class Journal:
             RunLockedError: Another process is writing to it.
         """
         path = _find(directory)
-        lock = _take_lock(directory)
+        lock = take_lock(directory)
         try:
             return cls(_connect(path), str(directory), lock)._checked()
         except BaseException:
@@ -129,7 +135,7 @@ class Journal:
 
     def _checked(self) -> Self:
         try:
-            self._connection.execute(SYNCHRONOUS)
+            self._connection.executescript(MODE)
             schema = self.meta().get("schema")
         except (sqlite3.Error, json.JSONDecodeError) as error:
             self.close()
@@ -317,9 +323,27 @@ class _Transaction:
             ) from error
 
 
-def _connect(path: Path, mode: str = "rw") -> sqlite3.Connection:
-    uri = f"{path.absolute().as_uri()}?mode={mode}"
-    return sqlite3.connect(uri, uri=True, timeout=30)
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=30)
+
+
+def _create(path: Path, meta: Mapping[str, Any]) -> None:
+    """Make the file in one step: a process killed meanwhile leaves no half a journal."""
+    partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)
+    connection = sqlite3.connect(partial)
+    try:
+        _fill(connection, meta)
+    finally:
+        connection.close()
+    partial.replace(path)
+
+
+def _fill(connection: sqlite3.Connection, meta: Mapping[str, Any]) -> None:
+    connection.executescript(TABLES)
+    rows = [(key, json.dumps(value)) for key, value in {"schema": SCHEMA, **meta}.items()]
+    connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
+    connection.commit()
 
 
 def _find(directory: Path) -> Path:
@@ -329,35 +353,6 @@ def _find(directory: Path) -> Path:
     if not path.is_file():
         raise RunError(f"'{directory}' is not a run directory: it has no {FILE_NAME}")
     return path
-
-
-def is_locked(directory: Path) -> bool:
-    """Whether a process is writing to the run."""
-    try:
-        _take_lock(directory, note=False).close()
-    except RunLockedError:
-        return True
-    return False
-
-
-def _take_lock(directory: Path, note: bool = True) -> IO[str]:
-    """Hold the run until the file is closed or the process ends, however it ends."""
-    lock = (directory / "journal.lock").open("a+")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.seek(0)
-        holder = lock.read().strip() or "another process"
-        lock.close()
-        raise RunLockedError(
-            f"run '{directory}' is being written by {holder}; wait for it or stop it first"
-        ) from None
-    if note:
-        lock.truncate(0)
-        started = time.strftime("%Y-%m-%d %H:%M:%S")
-        lock.write(f"process {os.getpid()} on {socket.gethostname()} (since {started})")
-        lock.flush()
-    return lock
 
 
 def worker_name() -> str:

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-import platform
-import shutil
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
-from importlib import metadata
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +14,11 @@ from evonas.errors import RunError, UsageError, WorkError, did_you_mean
 from evonas.front import FORMATS, Front, cost_array, make_tracker
 from evonas.gate import EvaluateAll
 from evonas.interrupt import StopRequest
-from evonas.journal import Journal, is_locked
+from evonas.journal import Journal
+from evonas.lock import is_locked
 from evonas.loop import Budget, Observer, Search
+from evonas.manifest import write_manifest
+from evonas.models import export_models
 from evonas.nsga2 import NSGA2
 from evonas.problem import Problem, Report, check_problem
 from evonas.protocols import Optimizer, Runner
@@ -30,8 +28,6 @@ RunnerFactory = Callable[..., Runner]
 """Called as ``factory(problem, workers=..., timeout=..., retries=...)``."""
 
 EXPORTS = (*FORMATS, "onnx")
-
-PACKAGES = ("evonas", "numpy", "pymoo", "torch", "onnx", "onnxruntime", "ray", "xgboost", "pandas")
 
 
 class Run:
@@ -134,7 +130,7 @@ class Run:
             if problem is None or not problem.exports_models:
                 name = self.meta["description"]["problem"]
                 raise UsageError(f"problem '{name}' has no models to export; leave out 'onnx'")
-            written += _export_models(self.directory / "models", front, problem, report)
+            written += export_models(self.directory / "models", front, problem, report)
         return written
 
 
@@ -204,21 +200,25 @@ def search(
     factory = _factory(runner)
     optimizer = NSGA2(problem, population, seed)
     directory = None if out is None else Path(out)
-    meta = {
+    if directory is not None:
+        Journal.check_free(directory)
+    problem.prepare(report)
+    meta: dict[str, Any] = {
         "description": problem.describe(),
         "settings": settings,
         "reference": reference,
         "options": dict(options or {}),
         "state": "running",
     }
-    journal = Journal.create(directory, meta)
-    try:
-        if directory is not None:
-            _write_manifest(directory, problem, seed)
-        _go(problem, journal, optimizer, factory, observer, report)
-    except BaseException:
-        journal.close()
-        raise
+    with _made(factory, problem, settings) as made:
+        journal = Journal.create(directory, meta)
+        try:
+            if directory is not None:
+                write_manifest(directory, meta["description"]["problem"], seed)
+            _go(problem, journal, optimizer, made, observer, report)
+        except BaseException:
+            journal.close()
+            raise
     return _ended(journal, directory)
 
 
@@ -272,8 +272,10 @@ def resume(
             raise RunError(f"run '{directory}' had a runner of its own; pass it to resume")
         factory = _factory(chosen)
         optimizer = NSGA2(problem, settings["population"], settings["seed"])
-        journal.set_meta({"settings": settings, "state": "running"})
-        _go(problem, journal, optimizer, factory, observer, report)
+        problem.prepare(report)
+        with _made(factory, problem, settings) as made:
+            journal.set_meta({"settings": settings, "state": "running"})
+            _go(problem, journal, optimizer, made, observer, report)
     except BaseException:
         journal.close()
         raise
@@ -302,39 +304,41 @@ def _factory(runner: str | RunnerFactory) -> RunnerFactory:
     return factory
 
 
+@contextmanager
+def _made(
+    factory: RunnerFactory, problem: Problem, settings: Mapping[str, Any]
+) -> Iterator[Runner]:
+    options = {name: settings[name] for name in ("workers", "timeout", "retries")}
+    runner = factory(problem, **options)
+    try:
+        yield runner
+    finally:
+        runner.close()
+
+
 def _go(
     problem: Problem,
     journal: Journal,
     optimizer: Optimizer,
-    factory: RunnerFactory,
+    runner: Runner,
     observer: Observer | None,
     report: Report,
 ) -> None:
     settings = journal.meta()["settings"]
     with StopRequest(report) as stop:
-        problem.prepare(report)
-        made = factory(
-            problem,
-            workers=settings["workers"],
-            timeout=settings["timeout"],
-            retries=settings["retries"],
-        )
-        try:
-            progress = Search(
-                problem=problem,
-                journal=journal,
-                optimizer=optimizer,
-                gate=EvaluateAll(),
-                runner=made,
-                budget=Budget(**settings["budget"]),
-                population=settings["population"],
-                offspring=settings["offspring"],
-                asynchronous=settings["asynchronous"],
-                stop=stop,
-                observer=observer,
-            ).run()
-        finally:
-            made.close()
+        progress = Search(
+            problem=problem,
+            journal=journal,
+            optimizer=optimizer,
+            gate=EvaluateAll(),
+            runner=runner,
+            budget=Budget(**settings["budget"]),
+            population=settings["population"],
+            offspring=settings["offspring"],
+            asynchronous=settings["asynchronous"],
+            stop=stop,
+            observer=observer,
+        ).run()
         _score_front(problem, journal)
     journal.set_meta({"state": progress.state, "seconds": progress.seconds})
     if progress.state == "exhausted":
@@ -368,31 +372,6 @@ def _ended(journal: Journal, directory: Path | None) -> Run:
     return Run.open(directory)
 
 
-def _export_models(models: Path, front: Front, problem: Problem, report: Report) -> list[Path]:
-    wanted = {models / str(design.id): design for design in front.designs}
-    models.mkdir(exist_ok=True)
-    for old in models.iterdir():
-        if old not in wanted:
-            shutil.rmtree(old)
-    problems: list[str] = []
-    for directory, design in wanted.items():
-        partial = directory.with_name(directory.name + ".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
-        try:
-            problem.export(design.genes, partial)
-        except WorkError as error:
-            shutil.rmtree(partial)
-            problems.append(f"design {design.id}: {error}")
-            continue
-        shutil.rmtree(directory, ignore_errors=True)
-        partial.rename(directory)
-    if problems:
-        raise WorkError(f"{len(problems)} of {len(wanted)} models failed: " + "; ".join(problems))
-    report(f"{len(wanted)} models exported and verified.")
-    return list(wanted)
-
-
 def _check_settings(settings: Mapping[str, Any]) -> None:
     Budget(**settings["budget"])
     for name in ("offspring", "workers"):
@@ -412,34 +391,3 @@ def _check_same(directory: Path, before: Mapping[str, Any], problem: Problem) ->
                 f"the {part} of problem '{before['problem']}' changed since run '{directory}' "
                 "was started; start a new run"
             )
-
-
-def _write_manifest(directory: Path, problem: Problem, seed: int) -> None:
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    manifest = {
-        "problem": problem.describe()["problem"],
-        "seed": seed,
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "command": sys.argv,
-        "host": {"name": socket.gethostname(), "platform": platform.platform()},
-        "versions": versions,
-        "git_revision": _git_revision(),
-    }
-    text = json.dumps(manifest, indent=2) + "\n"
-    (directory / "manifest.json").write_text(text, encoding="utf-8")
-
-
-def _git_revision() -> str | None:
-    """Return the revision of the working directory's repository, if there is one."""
-    try:
-        answer = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() or None

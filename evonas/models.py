@@ -1,0 +1,41 @@
+"""Model files of a front: one directory a design."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from evonas.errors import WorkError
+from evonas.front import Front
+from evonas.problem import Problem, Report
+
+
+def export_models(models: Path, front: Front, problem: Problem, report: Report) -> list[Path]:
+    """Write ``models/ID/`` for every member of a front, each in one step, and remove the others.
+
+    Raises:
+        WorkError: The problem found models that are not what they should be; the others are
+            written first.
+    """
+    wanted = {models / str(design.id): design for design in front.designs}
+    models.mkdir(exist_ok=True)
+    for old in models.iterdir():
+        if old not in wanted:
+            shutil.rmtree(old)
+    problems: list[str] = []
+    for directory, design in wanted.items():
+        partial = directory.with_name(directory.name + ".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        try:
+            problem.export(design.genes, partial)
+        except WorkError as error:
+            shutil.rmtree(partial)
+            problems.append(f"design {design.id}: {error}")
+            continue
+        shutil.rmtree(directory, ignore_errors=True)
+        partial.rename(directory)
+    if problems:
+        raise WorkError(f"{len(problems)} of {len(wanted)} models failed: " + "; ".join(problems))
+    report(f"{len(wanted)} models exported and verified.")
+    return list(wanted)
