@@ -1,0 +1,323 @@
+"""The command line: ``evonas search | resume | status | export | problems | bench``.
+
+Exit codes: 0 when all went well, 1 when the work failed, 2 when the call was wrong, 130 when it
+was stopped at once.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import evonas
+from evonas import plugins
+from evonas.errors import EvonasError, UsageError
+from evonas.front import FORMATS
+from evonas.run import EXPORTS, Run, run_problem
+from runners import run_directory, tables
+from runners.config import make_config, parse_options
+from runners.progress import ProgressDisplay
+from runners.session import carry_out, console, print_json
+
+app = typer.Typer(
+    name="evonas",
+    help="Evolve convolutional networks split between an edge device and a server.",
+    rich_markup_mode=None,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+Directory = Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")]
+Evaluations = Annotated[int | None, typer.Option(help="End after this many evaluations.")]
+Seconds = Annotated[float | None, typer.Option(help="End after this wall time.")]
+Generations = Annotated[int | None, typer.Option(help="End after this many batches.")]
+RunnerName = Annotated[str | None, typer.Option(help="serial or processes (default: processes).")]
+Workers = Annotated[
+    int | None, typer.Option(help="Evaluations at the same time (default: one for every core).")
+]
+Timeout = Annotated[
+    float | None, typer.Option(help="Seconds an evaluation may take (default: any).")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"evonas {evonas.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _evonas(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print it.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; any command takes it.")
+    ] = False,
+) -> None:
+    # main() looks for --debug itself, because it may stand anywhere.
+    pass
+
+
+def _absolute(reference: str) -> str:
+    """Make the path in ``file.py:Class`` absolute, so that a run can be resumed from anywhere."""
+    place, _, name = reference.rpartition(":")
+    return f"{Path(place).resolve()}:{name}" if place.endswith(".py") else reference
+
+
+@app.command(epilog="Example: evonas search digits --seed 1 --workers 2")
+def search(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="PROBLEM|CONFIG.yaml",
+            help="A name that 'evonas problems' lists, module:Class, file.py:Class, or a YAML file "
+            "with a key for each of these options.",
+        ),
+    ],
+    evaluations: Annotated[
+        int | None,
+        typer.Option(
+            help="End after this many evaluations (default: 200 when no other end is given)."
+        ),
+    ] = None,
+    seconds: Seconds = None,
+    generations: Generations = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything random (default: 0).")] = None,
+    population: Annotated[
+        int | None,
+        typer.Option(help="Designs in the opening batch, and survivors later (default: 40)."),
+    ] = None,
+    offspring: Annotated[
+        int | None, typer.Option(help="Designs in every later batch (default: the population).")
+    ] = None,
+    asynchronous: Annotated[
+        bool | None,
+        typer.Option(
+            "--asynchronous/--synchronous",
+            help="Propose whenever a worker is free, or batch by batch (default: synchronous).",
+        ),
+    ] = None,
+    runner: RunnerName = None,
+    workers: Workers = None,
+    timeout: Timeout = None,
+    retries: Annotated[
+        int | None, typer.Option(help="New starts of an evaluation whose worker died (default: 2).")
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR", help="The run's directory (default: a new one in results/runs)."
+        ),
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="An option of the problem, as 'evonas problems' lists them; may be repeated.",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the run that is in --out.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Search a problem, and write its front and models.
+
+    Ctrl-C finishes what is running and stops; 'evonas resume' goes on from there.
+    """
+    settings: dict[str, object] = {
+        "evaluations": evaluations,
+        "seconds": seconds,
+        "generations": generations,
+        "seed": seed,
+        "population": population,
+        "offspring": offspring,
+        "asynchronous": asynchronous,
+        "runner": runner,
+        "workers": workers,
+        "timeout": timeout,
+        "retries": retries,
+        "out": out,
+    }
+    given = {name: value for name, value in settings.items() if value is not None}
+    options = parse_options(assignments or ())
+    if target.endswith((".yaml", ".yml")):
+        config = make_config(given, options, Path(target))
+    else:
+        config = make_config({"problem": target, **given}, options)
+    plugins.load("evonas.runners", config.runner)
+    problem = plugins.load_problem(config.problem, config.options)
+    name = config.problem.rpartition(":")[2]
+    directory = run_directory.reserve(config.out, name, overwrite)
+    config = config.model_copy(update={"problem": _absolute(config.problem), "out": str(directory)})
+    config.save(directory)
+
+    def start(display: ProgressDisplay) -> Run:
+        arguments = config.model_dump(exclude={"problem"})
+        return evonas.search(
+            problem,
+            reference=config.problem,
+            observer=display,
+            report=display.report,
+            **arguments,
+        )
+
+    try:
+        carry_out(start, directory, problem, as_json)
+    finally:
+        if not run_directory.has_run(directory):  # it went wrong before the search began
+            run_directory.remove(directory)
+
+
+@app.command(epilog="Example: evonas resume results/runs/digits --evaluations 800")
+def resume(
+    directory: Directory,
+    evaluations: Annotated[
+        int | None, typer.Option(help="A new end: so many evaluations in all.")
+    ] = None,
+    seconds: Annotated[float | None, typer.Option(help="A new end: so long in all.")] = None,
+    generations: Annotated[
+        int | None, typer.Option(help="A new end: so many batches in all.")
+    ] = None,
+    runner: RunnerName = None,
+    workers: Workers = None,
+    timeout: Timeout = None,
+    as_json: AsJson = False,
+) -> None:
+    """Go on with a search that was stopped or killed."""
+    meta = Run.open(directory).meta
+    problem = run_problem(directory, meta)
+
+    def start(display: ProgressDisplay) -> Run:
+        if meta["state"] == "finished" and evaluations is seconds is generations is None:
+            display.report("The run has used its budget; give a larger one, as --evaluations 800.")
+        return evonas.resume(
+            directory,
+            problem=problem,
+            evaluations=evaluations,
+            seconds=seconds,
+            generations=generations,
+            runner=runner,
+            workers=workers,
+            timeout=timeout,
+            observer=display,
+            report=display.report,
+        )
+
+    carry_out(start, directory, problem, as_json)
+
+
+@app.command(epilog="Example: evonas status results/runs/digits --json")
+def status(directory: Directory, as_json: AsJson = False) -> None:
+    """Show where a run stands, also while it is running."""
+    found = Run.open(directory).status()
+    if as_json:
+        print_json({"directory": str(directory), **found})
+    else:
+        tables.print_status(console(sys.stdout), directory, found)
+
+
+@app.command(epilog="Example: evonas export results/runs/digits --format csv,onnx")
+def export(
+    directory: Directory,
+    formats: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="NAMES",
+            help=f"Of {', '.join(EXPORTS)}, joined by commas (default: all that the problem has).",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a front as tables, picture and verified models."""
+    run = Run.open(directory)
+    names = list(FORMATS) if formats is None else [n for n in formats.split(",") if n]
+    problem = None
+    with redirect_stdout(sys.stderr):
+        if "onnx" in names or (formats is None and run.meta["reference"] is not None):
+            problem = run_problem(directory, run.meta)
+            if formats is None and problem.exports_models:
+                names.append("onnx")
+            if "onnx" in names:
+                problem.prepare(print)
+        files = run.export(names, problem=problem)
+    if as_json:
+        print_json({"directory": str(directory), "files": files})
+    else:
+        for path in files:
+            print(path)
+
+
+@app.command(epilog="Example: evonas problems --json")
+def problems(as_json: AsJson = False) -> None:
+    """List the problems that can be searched by name."""
+    found = []
+    for name in plugins.names("evonas.problems"):
+        try:
+            found.append(tables.describe_problem(name))
+        except EvonasError as error:
+            print(f"evonas: {error}", file=sys.stderr)
+    if as_json:
+        print_json(found)
+    else:
+        for problem in found:
+            tables.print_problem(console(sys.stdout), problem)
+
+
+bench = typer.Typer(help="Make the results that the project commits.", rich_markup_mode=None)
+app.add_typer(bench, name="bench")
+
+
+@bench.command(epilog="Example: evonas bench knob --out results")
+def knob(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")] = Path("results"),
+    seed: Annotated[int, typer.Option(help="Of the training and the measurements.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure cost, latency and accuracy over the width knob."""
+    from runners.bench.knob import run
+
+    with redirect_stdout(sys.stderr):
+        summary = run(out, seed)
+    if as_json:
+        print_json(summary.to_dict("records"))
+    else:
+        print(summary.to_string(index=False))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code; an error is one sentence on standard error."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    arguments = [a for a in arguments if a != "--debug"] or ["--help"]
+    try:
+        command = typer.main.get_command(app)
+        return command.main(args=arguments, prog_name="evonas", standalone_mode=False) or 0
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        message, code = _explain(error)
+        print(f"evonas: {' '.join(message.split())}", file=sys.stderr)
+        return code
+
+
+def _explain(error: Exception) -> tuple[str, int]:
+    if isinstance(error, EvonasError):
+        return str(error), 2 if isinstance(error, UsageError) else 1
+    if isinstance(error, typer.TyperException):
+        context = getattr(error, "ctx", None)
+        where = context.command_path if context else "evonas"
+        return f"{error.format_message().rstrip('.')}; see '{where} --help'", error.exit_code
+    if isinstance(error, OSError):
+        return str(error), 1
+    return f"unexpected {type(error).__name__}: {error}; --debug shows where it comes from", 1

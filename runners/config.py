@@ -1,0 +1,171 @@
+"""What a search is asked to do, from a YAML file and from the command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from evonas.errors import ConfigError, did_you_mean
+
+FILE_NAME = "config.yaml"
+
+
+def available_cores() -> int:
+    """Count the processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Config(BaseModel):
+    """Everything that determines a search; the keys of a configuration file.
+
+    Attributes:
+        problem: A registered name, ``module:Class``, or ``file.py:Class``.
+        options: Keyword arguments of the problem's constructor.
+        evaluations: End after this many.
+        seconds: End after this wall time.
+        generations: End after this many batches.
+        seed: Of everything random in the search.
+        population: Candidates of the opening batch, and survivors of every later one.
+        offspring: Candidates of every later batch; left out, as many as the population.
+        asynchronous: Propose whenever a worker is free, not batch by batch.
+        runner: A registered name.
+        workers: Evaluations at the same time; left out, one for every core (``serial``: one).
+        timeout: Seconds an evaluation may take; left out, any.
+        retries: How often an evaluation whose worker died is started again.
+        out: The run's directory; left out, a new one under ``results/runs``.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    problem: str = Field(min_length=1)
+    options: dict[str, Any] = Field(default_factory=dict)
+    evaluations: int | None = Field(None, ge=1)
+    seconds: float | None = Field(None, gt=0, allow_inf_nan=False)
+    generations: int | None = Field(None, ge=1)
+    seed: int = Field(0, ge=0)
+    population: int = Field(40, ge=1)
+    offspring: int | None = Field(None, ge=1)
+    asynchronous: bool = False
+    runner: str = "processes"
+    workers: int = Field(1, ge=1)
+    timeout: float | None = Field(None, gt=0, allow_inf_nan=False)
+    retries: int = Field(2, ge=0)
+    out: str | None = Field(None, min_length=1)
+
+    def save(self, directory: Path) -> None:
+        """Write the configuration, defaults included, where a search would read it again."""
+        settings = self.model_dump(exclude_none=True)
+        text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+        (directory / FILE_NAME).write_text(text, encoding="utf-8")
+
+
+def make_config(
+    given: Mapping[str, object],
+    options: Mapping[str, object] | None = None,
+    file: Path | None = None,
+) -> Config:
+    """Read and check a configuration.
+
+    Args:
+        given: Settings of the command line; they take the place of those in the file.
+        options: Options of the problem from the command line; they join those in the file.
+        file: A YAML file; without one, ``given`` holds the problem.
+
+    Raises:
+        ConfigError: The file is missing or is no YAML mapping, or a key is unknown or has a value
+            of the wrong kind; the message names the line.
+    """
+    settings, lines = _read(file) if file else ({}, {})
+    settings |= given
+    in_file = settings.setdefault("options", {})
+    if isinstance(in_file, dict):
+        settings["options"] = in_file | dict(options or {})
+    alone = settings.get("runner") == "serial"
+    settings.setdefault("workers", 1 if alone else available_cores())
+    try:
+        return Config.model_validate(settings)
+    except ValidationError as error:
+        # A misspelt key comes first: it may be the reason why another one is missing.
+        first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+    key, kind = str(first["loc"][0]), first["type"]
+    if kind == "missing":
+        raise ConfigError(f"'{file}' does not name a problem; add a line such as 'problem: digits'")
+    place = f"--{key}" if key in given else f"'{key}' in '{file}', line {lines[key]}"
+    if kind == "extra_forbidden":
+        raise ConfigError(f"unknown key {place}{did_you_mean(key, Config.model_fields)}")
+    right = RIGHT.get(kind, first["msg"]).format(**first.get("ctx", {}))
+    raise ConfigError(f"{place} is {first['input']!r}; it must be {right}")
+
+
+RIGHT = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "string_too_short": "text",
+    "dict_type": "a mapping, option: value",
+    "greater_than": "more than {gt:g}",
+    "greater_than_equal": "at least {ge}",
+}
+"""What a value must be, by pydantic's name for what it is not."""
+
+
+def parse_options(texts: Iterable[str]) -> dict[str, object]:
+    """Read ``key=value`` texts; a value is read as YAML.
+
+    >>> parse_options(["image=16", "data=folder:leaves", "links=[5g, wifi]"])
+    {'image': 16, 'data': 'folder:leaves', 'links': ['5g', 'wifi']}
+
+    Raises:
+        ConfigError: A text has no key, or its value is not YAML.
+    """
+    options: dict[str, object] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"--set takes key=value, as in '--set image=16', not '{text}'")
+        try:
+            options[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ConfigError(
+                f"the value in '--set {text}' is not YAML; put quotes around it"
+            ) from None
+    return options
+
+
+def _read(file: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """Read a YAML mapping, and the line of each key."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(text)
+    except OSError as error:
+        raise ConfigError(f"cannot read '{file}': {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"'{file}' is not a text file in UTF-8") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"'{file}', line {line}, is not YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"'{file}' is not YAML: {' '.join(str(error).split())}") from None
+    if node is None:
+        raise ConfigError(f"'{file}' is empty; it needs at least 'problem: digits'")
+    if not isinstance(node, yaml.MappingNode):
+        raise ConfigError(f"'{file}' holds no settings; write lines such as 'problem: digits'")
+    lines: dict[str, int] = {}
+    for name, _ in node.value:
+        key, line = str(name.value), name.start_mark.line + 1
+        if key in lines:
+            raise ConfigError(
+                f"'{file}' has the key '{key}' twice, on lines {lines[key]} and {line}"
+            )
+        lines[key] = line
+    return {str(key): value for key, value in content.items()}, lines

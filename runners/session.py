@@ -1,0 +1,105 @@
+"""Carrying out a search for the command line: progress, files, and what came of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich.console import Console
+
+from evonas.errors import WorkError
+from evonas.front import FORMATS
+from evonas.problem import Problem
+from evonas.run import Run
+from runners import run_directory, tables
+from runners.progress import ProgressDisplay
+
+
+def console(stream: TextIO) -> Console:
+    """Make a console that prints text as it is."""
+    return Console(file=stream, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def print_json(result: object) -> None:
+    """Print a result for programs."""
+    print(json.dumps(result, indent=2, default=str))
+
+
+def carry_out(
+    start: Callable[[ProgressDisplay], Run], directory: Path, problem: Problem, as_json: bool
+) -> None:
+    """Search, write the front's files and models, and print the front.
+
+    Args:
+        start: Starts or resumes the search, shown by the display it is given.
+        directory: The run's.
+        problem: Prepared by ``start``.
+        as_json: Print the result for programs.
+
+    Raises:
+        WorkError: No evaluation succeeded, or a model is not what it should be.
+    """
+    # What a problem prints goes where the progress goes: standard output is for the result.
+    with redirect_stdout(sys.stderr):
+        with ProgressDisplay(console(sys.stderr)) as display:
+            try:
+                run = start(display)
+            except KeyboardInterrupt:
+                begun = run_directory.has_run(directory)
+                hint = f" Go on with: evonas resume {directory}" if begun else ""
+                display.report(f"Stopped at once.{hint}")
+                raise
+        status = run.status()
+        files: list[Path] = []
+        if len(run.front):
+            models = problem.exports_models and status["state"] != "stopped"
+            formats = [*FORMATS, "onnx"] if models else FORMATS
+            files = run.export(formats, problem=problem, report=display.report)
+        elif status["state"] != "stopped":
+            raise WorkError(_why_nothing(directory, status))
+    if as_json:
+        front = run.front.to_json()["designs"]
+        print_json({"directory": str(directory), **status, "files": files, "front": front})
+    else:
+        _print_result(run, directory, status, files, problem.notes)
+
+
+def _print_result(
+    run: Run,
+    directory: Path,
+    status: Mapping[str, Any],
+    files: Sequence[Path],
+    notes: Sequence[str],
+) -> None:
+    out = console(sys.stdout)
+    if files:
+        out.print()
+        tables.print_front(out, run.front)
+        out.print()
+    out.print(
+        f"{status['front_size']} designs on the front, from {status['evaluated']} evaluations "
+        f"({status['infeasible']} infeasible, {status['failed']} failed)."
+    )
+    if files:
+        models = [path for path in files if path.parent.name == "models"]
+        names = [path.name for path in files if path not in models]
+        if models:
+            names.append(f"models/ID/ for {len(models)} designs, each verified")
+        out.print(f"In {directory}: {', '.join(names)}.")
+    for note in notes:
+        out.print(f"Note: {note}")
+    if status["state"] == "stopped":
+        out.print(f"Stopped. Go on with: evonas resume {directory}")
+
+
+def _why_nothing(directory: Path, status: Mapping[str, Any]) -> str:
+    text = (
+        f"none of {status['evaluated']} evaluations gave a feasible design "
+        f"({status['infeasible']} infeasible, {status['failed']} failed)"
+    )
+    errors = tables.errors(directory).most_common(1)
+    return text + "".join(f"; {count} of them: {error}" for error, count in errors)

@@ -1,0 +1,139 @@
+"""What the command line prints about runs and problems."""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from evonas import plugins
+from evonas.front import Design, Front
+from evonas.journal import Journal
+
+_NO_DEFAULT = inspect.Parameter.empty
+
+ROWS = 20
+"""A longer front is shown by this many of its designs; the files hold all of them."""
+
+
+def print_front(console: Console, front: Front) -> None:
+    """Print a front: identifier, objectives, final metrics, and genes.
+
+    Every gene has a column of its own if that fits; if not, they share one.
+    """
+    chosen = np.unique(np.linspace(0, len(front) - 1, min(ROWS, len(front))).round().astype(int))
+    designs = [front.designs[i] for i in chosen]
+    table = _front_table(front, designs, wide=True)
+    unlimited = console.options.update(max_width=10_000)
+    if console.measure(table, options=unlimited).maximum > console.width:
+        table = _front_table(front, designs, wide=False)
+    console.print(table)
+    if len(designs) < len(front):
+        console.print(f"{len(designs)} of {len(front)} designs are shown.")
+
+
+def _front_table(front: Front, designs: Sequence[Design], wide: bool) -> Table:
+    description = front.description
+    shown = [o["metric"] for o in description["objectives"]]
+    shown += [m["name"] for m in description["metrics"] if m["final"]]
+    genes = front.genes if wide else ["genes"]
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("id", justify="right")
+    for name in shown:
+        metric = next(m for m in description["metrics"] if m["name"] == name)
+        table.add_column(_label(metric), justify="right")
+    for name in genes:
+        table.add_column(name)
+    for design in designs:
+        metrics = [f"{design.metrics[m]:.4g}" if m in design.metrics else "" for m in shown]
+        values = {name: _value(value) for name, value in design.genes.items()}
+        if wide:
+            cells = [values.get(name, "") for name in genes]
+        else:
+            cells = [" ".join(f"{name}={value}" for name, value in values.items())]
+        table.add_row(str(design.id), *metrics, *cells)
+    return table
+
+
+def _value(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def errors(directory: Path) -> Counter[str]:
+    """Count the errors of a run's failed evaluations by their text."""
+    with Journal.read(directory) as journal:
+        return Counter(
+            e.error for e in journal.evaluations() if e.status.value in ("failed", "timeout")
+        )
+
+
+def print_status(console: Console, directory: Path, status: Mapping[str, Any]) -> None:
+    """Print where a run stands, and why evaluations failed."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in status.items():
+        table.add_row(name.replace("_", " "), _value(value))
+    console.print(table)
+    for error, count in errors(directory).most_common(3):
+        console.print(f"failed {count} times: {error}", markup=False)
+    if status["state"] in ("stopped", "interrupted"):
+        console.print(f"Continue with: evonas resume {directory}", markup=False)
+
+
+def describe_problem(name: str) -> dict[str, Any]:
+    """Describe a registered problem in brief.
+
+    Raises:
+        EvonasError: It does not load.
+    """
+    kind = plugins.problem_class(name)
+    defaults = plugins.option_defaults(kind)
+    required = [option for option, default in defaults.items() if default is _NO_DEFAULT]
+    result: dict[str, Any] = {
+        "name": name,
+        "summary": (inspect.getdoc(kind) or "").partition("\n")[0],
+        "options": [
+            option if default is _NO_DEFAULT else f"{option}={default}"
+            for option, default in defaults.items()
+        ],
+    }
+    if not required:
+        description = plugins.load_problem(name).describe()
+        result |= {
+            "genes": [_gene(gene) for gene in description["space"]],
+            "metrics": [_label(metric) for metric in description["metrics"]],
+            "objectives": [f"{o['goal']} {o['metric']}" for o in description["objectives"]],
+            "constraints": [_bound(constraint) for constraint in description["constraints"]],
+        }
+    return result
+
+
+def print_problem(console: Console, problem: Mapping[str, Any]) -> None:
+    """Print a problem as :func:`describe_problem` gives it."""
+    console.print(f"{problem['name']}: {problem['summary']}", style="bold")
+    table = Table(box=None, show_header=False, padding=(0, 2))
+    for name in ("genes", "metrics", "objectives", "constraints", "options"):
+        if problem.get(name):
+            table.add_row(name, ", ".join(problem[name]))
+    console.print(table)
+
+
+def _gene(gene: Mapping[str, Any]) -> str:
+    if "options" in gene:
+        return f"{gene['name']} ({' | '.join(map(str, gene['options']))})"
+    return f"{gene['name']} ({gene['low']} to {gene['high']})"
+
+
+def _label(metric: Mapping[str, Any]) -> str:
+    return f"{metric['name']} [{metric['unit']}]" if metric["unit"] else str(metric["name"])
+
+
+def _bound(constraint: Mapping[str, Any]) -> str:
+    lower, upper = constraint["lower"], constraint["upper"]
+    parts = [f"{lower:g} <= " if lower is not None else "", constraint["metric"]]
+    return "".join([*parts, f" <= {upper:g}" if upper is not None else ""])
