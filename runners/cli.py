@@ -34,10 +34,9 @@ app = typer.Typer(
 )
 
 Directory = Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")]
-Evaluations = Annotated[int | None, typer.Option(help="End after this many evaluations.")]
 Seconds = Annotated[float | None, typer.Option(help="End after this wall time.")]
 Generations = Annotated[int | None, typer.Option(help="End after this many batches.")]
-RunnerName = Annotated[str | None, typer.Option(help="serial or processes (default: processes).")]
+RunnerName = Annotated[str | None, typer.Option(help="serial, or processes (the default).")]
 Workers = Annotated[
     int | None, typer.Option(help="Evaluations at the same time (default: one for every core).")
 ]
@@ -193,7 +192,10 @@ def resume(
     timeout: Timeout = None,
     as_json: AsJson = False,
 ) -> None:
-    """Go on with a search that was stopped or killed."""
+    """Go on with a search that was stopped or killed.
+
+    Everything that is not given stays as it was.
+    """
     meta = Run.open(directory).meta
     problem = run_problem(directory, meta)
 

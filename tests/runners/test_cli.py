@@ -50,6 +50,11 @@ PROBLEM = """
             raise DataError("the folder 'leaves' has no images")
 
 
+    class Interrupted(Tent):
+        def prepare(self, report):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
     class WithModels(Tent):
         def prepare(self, report):
             self.ready = True
@@ -183,6 +188,13 @@ def test_a_folder_with_other_things_in_it_is_left_alone(evonas, folder):
 )
 def test_what_goes_wrong_before_the_search_leaves_nothing_behind(evonas, folder, line):
     assert evonas(f"{line} --out run")[0] == 2
+    assert not (folder / "run").exists()
+
+
+def test_ctrl_c_before_the_search_leaves_nothing_to_resume(evonas, folder):
+    code, _, err = evonas("search tent.py:Interrupted --out run")
+    assert code == 130
+    assert err == "Stopped at once.\n"
     assert not (folder / "run").exists()
 
 
