@@ -13,7 +13,7 @@ setup: .venv/.installed
 	touch $@
 
 search: setup
-	$(BIN)/evonas search digits --seed $(SEED) --out results/runs/digits
+	$(BIN)/evonas search digits --seed $(SEED) --out results/runs/digits --overwrite
 
 lint: setup
 	$(BIN)/ruff check .

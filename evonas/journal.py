@@ -15,8 +15,6 @@ a value are those of the call that measured it.
 from __future__ import annotations
 
 import json
-import os
-import socket
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,6 +24,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from evonas.errors import RunError, WorkError
+from evonas.host import worker_name
 from evonas.lock import take_lock
 from evonas.records import Candidate, Decision, Evaluation, Prediction, Status, Verdict
 
@@ -353,11 +352,6 @@ def _find(directory: Path) -> Path:
     if not path.is_file():
         raise RunError(f"'{directory}' is not a run directory: it has no {FILE_NAME}")
     return path
-
-
-def worker_name() -> str:
-    """Name this process as ``host:pid``."""
-    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def _candidate_row(candidate: Candidate, verdict: Verdict) -> tuple[int, int, str, str, str, str]:

@@ -15,9 +15,10 @@ from types import FrameType
 from typing import Literal
 
 from evonas.errors import UsageError, WorkError
+from evonas.host import worker_name
 from evonas.problem import Problem
 from evonas.records import Evaluation, Status, Task
-from runners.worker import evaluate, worker_name
+from runners.worker import evaluate
 from runners.worker_process import HELLO, READY, WorkerProcess, pickled
 
 

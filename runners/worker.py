@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import numbers
 import os
-import socket
 import sys
 import sysconfig
 import textwrap
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from evonas.errors import InfeasibleError, did_you_mean
+from evonas.host import worker_name
 from evonas.problem import Problem
 from evonas.records import Evaluation, Status, Task
 
@@ -33,11 +33,6 @@ def use_one_thread() -> None:
     os.environ.update(ONE_THREAD)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)
-
-
-def worker_name(pid: int | None = None) -> str:
-    """Name a process of this machine as ``host:pid``; by default the calling one."""
-    return f"{socket.gethostname()}:{os.getpid() if pid is None else pid}"
 
 
 def evaluate(problem: Problem, task: Task, attempts: int = 1) -> Evaluation:
