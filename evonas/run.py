@@ -29,6 +29,9 @@ RunnerFactory = Callable[..., Runner]
 
 EXPORTS = (*FORMATS, "onnx")
 
+DEFAULT_EVALUATIONS = 200
+"""The budget of a search that is given none."""
+
 
 class Run:
     """A run that has ended or stopped, or that another process is making.
@@ -184,7 +187,7 @@ def search(
     """
     check_problem(problem)
     if evaluations is None and seconds is None and generations is None:
-        evaluations = 200
+        evaluations = DEFAULT_EVALUATIONS
     settings = {
         "seed": seed,
         "population": population,

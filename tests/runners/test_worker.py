@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from evonas.host import worker_name
 from evonas.problem import Metric, Objective, Problem
 from evonas.records import Candidate, Status, Task
 from evonas.space import Integer, Space
-from runners.worker import ONE_THREAD, describe_exception, evaluate, worker_name
+from runners.worker import ONE_THREAD, describe_exception, evaluate
 
 
 class Returns(Problem):
