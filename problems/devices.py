@@ -1,0 +1,113 @@
+"""Profiles of devices and servers: how fast they compute and what they draw.
+
+A profile with a factor is *simulated*: its times are those of this machine times the factor, and
+say nothing about memory, caches or missing instructions of the device it stands for. The factors
+of the presets are orders of magnitude, from the float32 multiply-accumulates a second that the
+processor can do at best.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from evonas.errors import ConfigError
+from problems.profiles import numbers, preset
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device, or a server.
+
+    Args:
+        name: How it is called in tables.
+        description: What it stands for, and where its numbers come from.
+        factor: Its time for a computation, in times of this machine on one thread.
+        compute_watts: Drawn while it computes.
+        idle_watts: Drawn while it waits or sends, the radio not counted.
+
+    Raises:
+        ConfigError: The factor is not above 0.
+    """
+
+    name: str
+    description: str
+    factor: float
+    compute_watts: float
+    idle_watts: float
+
+    def __post_init__(self) -> None:
+        if not self.factor > 0:
+            raise ConfigError(
+                f"factor of the device '{self.name}' is {self.factor:g}; it must be above 0"
+            )
+
+    @property
+    def simulated(self) -> bool:
+        """Whether its times are this machine's times a factor."""
+        return self.factor != 1
+
+    def __str__(self) -> str:
+        if not self.simulated:
+            return f"{self.name}: {self.description}"
+        return f"{self.name} (simulated: this machine's time x {self.factor:g}): {self.description}"
+
+
+DEVICES = {
+    device.name: device
+    for device in (
+        Device(
+            "microcontroller",
+            "a Cortex-M7 of 480 MHz with a float32 unit, as in the STM32H7; powers assumed",
+            factor=100,
+            compute_watts=0.3,
+            idle_watts=0.05,
+        ),
+        Device(
+            "raspberry-pi",
+            "a Raspberry Pi 4, one Cortex-A72 core of 1.5 GHz; 4.7 W under normal load and 2.3 W "
+            "idle as measured on chipwired.com",
+            factor=10,
+            compute_watts=4.7,
+            idle_watts=2.3,
+        ),
+        Device(
+            "phone",
+            "a big core of a mid-range phone; powers assumed",
+            factor=2,
+            compute_watts=2.5,
+            idle_watts=0.5,
+        ),
+        Device(
+            "this-machine",
+            "one thread of the machine that measures; powers assumed",
+            factor=1,
+            compute_watts=15,
+            idle_watts=5,
+        ),
+        Device(
+            "server",
+            "an edge server ten times as fast as one thread of this machine; powers not used",
+            factor=0.1,
+            compute_watts=0,
+            idle_watts=0,
+        ),
+    )
+}
+
+
+def device(text: str) -> Device:
+    """Find a preset by name, or read ``"factor=20,compute_watts=3,idle_watts=1"``.
+
+    Powers that are left out are those of this machine.
+
+    >>> device("factor=20").factor
+    20.0
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    if "=" not in text:
+        return preset("device", text, DEVICES)
+    own = DEVICES["this-machine"]
+    powers = {"compute_watts": own.compute_watts, "idle_watts": own.idle_watts}
+    return Device(text, "as given", **numbers("device", text, ["factor"], powers))

@@ -1,0 +1,162 @@
+"""Measure how long a model takes in onnxruntime, on a machine that may be busy.
+
+Times on a shared machine jump by factors when other work comes and goes, but all code that runs
+at the same moment is slowed alike. So a model is timed in short bursts between bursts of a fixed
+reference network, and what is kept is the median over the bursts of the ratio of the two. The
+reference's own time is calibrated once for each host and kept: it is the unit that turns ratios
+into milliseconds, the same for all workers and all runs there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+
+from problems.split_cnn.graphs import head_model
+from problems.split_cnn.quantise import Quantiser
+from problems.split_cnn.split import Split
+from problems.split_cnn.subnet import Block, Classifier, Conv, SubNet
+
+BURSTS = 10
+"""Bursts of each model; every burst gives a ratio."""
+
+RUNS = 5
+"""Timed samples in a burst; the fastest counts."""
+
+BUDGET_MS = 40.0
+"""What all bursts may take together; slow models get fewer samples, though at least two."""
+
+SAMPLE_MS = 0.05
+"""A sample repeats its model until it takes about this long, far above the clock's resolution."""
+
+CALIBRATION_SECONDS = 1.5
+
+
+def session(model: onnx.ModelProto | Path) -> onnxruntime.InferenceSession:
+    """Load a model as it is measured and verified: on one thread that does not spin."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    source = str(model) if isinstance(model, Path) else model.SerializeToString()
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+
+class Stopwatch:
+    """Times work against the reference network.
+
+    Args:
+        reference_ms: Time of the reference network, from :func:`reference_ms`.
+    """
+
+    def __init__(self, reference_ms: float) -> None:
+        self.reference_ms = reference_ms
+
+    def measure(
+        self, works: Sequence[Callable[[], object]], rng: np.random.Generator
+    ) -> list[float]:
+        """Time each of several works, in ms.
+
+        Args:
+            works: What to time; each is called many times.
+            rng: Draws the order within each round of bursts.
+        """
+        timed = [self._reference, *works]
+        repetitions = [_repetitions(work) for work in timed]
+        round_ms = sum(_sample_ms(work, n) * n for work, n in zip(timed, repetitions, strict=True))
+        runs = int(np.clip(BUDGET_MS / (BURSTS * round_ms), 2, RUNS))
+        ratios = []
+        for _ in range(BURSTS):
+            fastest = [0.0] * len(timed)
+            for index in rng.permutation(len(timed)):
+                work, n = timed[index], repetitions[index]
+                fastest[index] = min(_sample_ms(work, n) for _ in range(runs))
+            ratios.append([one / fastest[0] for one in fastest[1:]])
+        return [float(ratio) * self.reference_ms for ratio in np.median(ratios, axis=0)]
+
+    @cached_property
+    def _reference(self) -> Callable[[], object]:
+        return _reference()
+
+
+def reference_ms(folder: Path) -> float:
+    """Return the reference network's time on this host, in ms; calibrated on the first call.
+
+    The fastest of many short medians, spread over a second or two: the time on the machine when
+    nothing else runs. It is kept in ``folder``, in a file named after the host, the processor,
+    onnxruntime's version and the reference network.
+    """
+    model = _reference_model().SerializeToString()
+    parts = [platform.node(), platform.machine(), platform.processor(), onnxruntime.__version__]
+    digest = hashlib.sha256(json.dumps(parts).encode() + model).hexdigest()[:16]
+    path = folder / f"reference-{digest}.json"
+    try:
+        return float(json.loads(path.read_text(encoding="utf-8"))["reference_ms"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # Not there, or damaged: calibrate and write it.
+    found = _calibrate()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{time.monotonic_ns()}")
+    partial.write_text(json.dumps({"reference_ms": found, "host": platform.node()}))
+    partial.replace(path)
+    return found
+
+
+def _calibrate() -> float:
+    work = _reference()
+    end = time.perf_counter() + CALIBRATION_SECONDS
+    medians = []
+    while time.perf_counter() < end:
+        medians.append(statistics.median(_sample_ms(work, 1) for _ in range(25)))
+        time.sleep(0.02)
+    return min(medians)
+
+
+def _sample_ms(work: Callable[[], object], repetitions: int) -> float:
+    """Time of one call, in ms, from a few in a row."""
+    start = time.perf_counter_ns()
+    for _ in range(repetitions):
+        work()
+    return (time.perf_counter_ns() - start) / repetitions / 1e6
+
+
+def _repetitions(work: Callable[[], object]) -> int:
+    work()  # The first call allocates.
+    return max(1, math.ceil(SAMPLE_MS / min(_sample_ms(work, 1) for _ in range(3))))
+
+
+def _reference() -> Callable[[], object]:
+    model = session(_reference_model())
+    image = np.random.default_rng(0).random((1, 1, 32, 32), np.float32)
+    return lambda: model.run(None, {"image": image})
+
+
+def _reference_model() -> onnx.ModelProto:
+    """A small network of the same kinds of layers as those that it is compared with."""
+    rng = np.random.default_rng(0)
+
+    def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> Conv:
+        shape = (outputs, inputs // groups, kernel, kernel)
+        weight = rng.standard_normal(shape, np.float32) / np.float32(math.prod(shape[1:]) ** 0.5)
+        return Conv(weight, np.zeros(outputs, np.float32), stride, groups, relu=True)
+
+    blocks = (
+        Block("stem", (conv(1, 16, 3, 2), conv(16, 32, 3)), residual=False),
+        Block("block1", (conv(32, 96, 1), conv(96, 96, 3, 1, 96), conv(96, 32, 1)), residual=True),
+        Block("block2", (conv(32, 96, 1), conv(96, 96, 5, 2, 96), conv(96, 64, 1)), residual=False),
+        Block("block3", (conv(64, 192, 1), conv(192, 192, 3, 1, 192), conv(192, 64, 1)), True),
+    )
+    classifier = Classifier("classifier", np.ones((10, 64), np.float32), np.zeros(10, np.float32))
+    subnet = SubNet((1, 32, 32), blocks, classifier)
+    whole = Split(subnet, subnet.last_cut, Quantiser.floating(32, subnet.shapes[-1]))
+    return head_model(whole)
