@@ -13,6 +13,7 @@ import onnx
 from numpy.typing import ArrayLike
 from onnx import TensorProto, helper, numpy_helper
 
+from problems.split_cnn.quantise import Quantiser
 from problems.split_cnn.split import Split
 from problems.split_cnn.subnet import Block, Classifier, Conv
 
@@ -121,14 +122,9 @@ class _Graph:
             self.add("Cast", self.last, to=TensorProto.FLOAT16)
         if quantiser.bits >= 16:
             return
-        self.add("Mul", self.last, self.constant("gain", quantiser.gain.numpy()))
-        self.add("Add", self.last, self.constant("offset", quantiser.offset.numpy()))
-        self.add("Round", self.last)
-        bottom = self.constant("bottom", np.float32(0))
-        top = self.constant("top", np.float32(2**quantiser.bits - 1))
-        self.add("Clip", self.last, bottom, top)
-        level = self.add("Cast", self.last, to=TensorProto.UINT8)
+        level = self.add("QuantizeLinear", self.last, *self.ranges(quantiser), axis=1)
         if quantiser.bits == 4:
+            level = self.add("Clip", level, "", self.constant("top", np.uint8(15)))
             level = self.add("Flatten", level)
             if quantiser.elements % 2:
                 pads = self.constant("pads", np.array([0, 0, 0, 1], np.int64))
@@ -145,19 +141,24 @@ class _Graph:
         quantiser = split.quantiser
         if quantiser.bits == 4:
             payload = self.last
-            four, fifteen = (self.constant(n, np.uint8(v)) for n, v in (("four", 4), ("low", 15)))
-            high = self.add("BitShift", payload, four, direction="RIGHT")
-            low = self.add("BitwiseAnd", payload, fifteen)
+            high = self.add(
+                "BitShift", payload, self.constant("four", np.uint8(4)), direction="RIGHT"
+            )
+            low = self.add("BitwiseAnd", payload, self.constant("fifteen", np.uint8(15)))
             self.add("Concat", high, low, axis=1)
             if quantiser.elements % 2:
                 self.slice(self.last, 0, quantiser.elements)
             shape = self.constant("shape", np.array([-1, *quantiser.shape], np.int64))
             self.add("Reshape", self.last, shape)
-        if quantiser.bits < 32:
+        if quantiser.bits == 16:
             self.add("Cast", self.last, to=TensorProto.FLOAT)
         if quantiser.bits < 16:
-            self.add("Mul", self.last, self.constant("step", quantiser.step.numpy()))
-            self.add("Add", self.last, self.constant("zero", quantiser.low.numpy()))
+            self.add("DequantizeLinear", self.last, *self.ranges(quantiser), axis=1)
+
+    def ranges(self, quantiser: Quantiser) -> tuple[str, str]:
+        """Add step and zero of each channel as constants."""
+        step = self.constant("step", quantiser.step.numpy())
+        return step, self.constant("zero", quantiser.zero.numpy())
 
     def slice(self, value: str, start: int, stop: int) -> str:
         """Take columns ``[start, stop)`` of a (batch, columns) value."""

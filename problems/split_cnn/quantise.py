@@ -1,15 +1,18 @@
 """The payload: how features cross the cut in 32, 16, 8 or 4 bits.
 
 Eight and four bits are affine, as in Jacob et al., "Quantization and Training of Neural Networks
-for Efficient Integer-Arithmetic-Only Inference" (CVPR 2018), equation 1, with one range a channel
-taken from calibration images once and for all (static)::
+for Efficient Integer-Arithmetic-Only Inference" (CVPR 2018), equation 1, which is also what ONNX's
+QuantizeLinear and DequantizeLinear compute::
 
-    level = clip(round_half_even(x * gain + offset), 0, 2^bits - 1)
-    x'    = level * step + low,            gain = 1 / step,  offset = -low / step
+    level = clip(round_half_even(x / step) + zero, 0, 2^bits - 1)
+    x'    = (level - zero) * step
 
-The ranges are constants of head and tail, so a range a channel costs no payload bytes. Sixteen
-bits are IEEE half precision, 32 bits the features as they are. ``deploy.py`` writes the same
-arithmetic as ONNX nodes.
+Step and zero are static, one of each a channel, from the extremes of the channel's features over
+calibration images. They are constants of head and tail, so a range a channel costs no payload
+bytes. On digits, one range a channel moved the scores 0.6 times as much as one for all channels
+with 4 bits, and ranges that clip outliers were worse or no better.
+
+Sixteen bits are IEEE half precision, 32 bits the features as they are.
 """
 
 from __future__ import annotations
@@ -22,9 +25,14 @@ import torch
 
 BITS = (32, 16, 8, 4)
 
-# A channel's range is at least this share of the widest channel's. A channel that is all but
-# constant would otherwise get steps as small as float rounding noise.
+CALIBRATION_IMAGES = 128
+"""As many calibration images are used at most; ranges from 256 gained nothing on digits."""
+
 SMALLEST_RANGE = 1 / 64
+"""A channel's range is at least this share of the widest channel's.
+
+A channel that is all but constant would otherwise get steps as small as rounding noise.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,21 +41,21 @@ class Quantiser:
 
     Args:
         bits: 32, 16, 8 or 4.
-        shape: (channels, height, width) of the features of one image.
-        low: Value of level 0 in each channel, shape (channels, 1, 1), float32. Not used, nor is
-            ``step``, with 32 and 16 bits.
-        step: Distance of two levels in each channel, shape (channels, 1, 1), float32.
+        shape: Of the features of one image: (channels, height, width).
+        step: Distance of two levels in each channel, shape (channels,), float32. Not used, nor
+            is ``zero``, with 32 and 16 bits.
+        zero: Level of the value 0 in each channel, shape (channels,), uint8.
     """
 
     bits: int
     shape: tuple[int, ...]
-    low: torch.Tensor
     step: torch.Tensor
+    zero: torch.Tensor
 
     @classmethod
     def floating(cls, bits: int, shape: tuple[int, ...]) -> Quantiser:
         """Make a quantiser of 32 or 16 bits, which needs no ranges."""
-        return cls(bits, shape, torch.zeros(1), torch.ones(1))
+        return cls(bits, shape, torch.ones(1), torch.zeros(1, dtype=torch.uint8))
 
     @classmethod
     def calibrate(cls, features: torch.Tensor, bits: int) -> Quantiser:
@@ -57,23 +65,14 @@ class Quantiser:
             features: Shape (images, channels, height, width), float32.
             bits: 8 or 4.
         """
-        low, high = features.amin(dim=(0, 2, 3)), features.amax(dim=(0, 2, 3))
-        span = high - low
+        top = 2**bits - 1
+        # Zero lies in every range, so that it has a level of its own.
+        low = features.amin(dim=(0, 2, 3)).clamp(max=0)
+        span = features.amax(dim=(0, 2, 3)).clamp(min=0) - low
         smallest = float(span.max()) * SMALLEST_RANGE
-        span = span.clamp(min=smallest if smallest > 0 else 1.0)
-        step = span / (2**bits - 1)
-        shape = tuple(features.shape[1:])
-        return cls(bits, shape, low.reshape(-1, 1, 1), step.reshape(-1, 1, 1))
-
-    @property
-    def gain(self) -> torch.Tensor:
-        """Levels per unit, shape (channels, 1, 1)."""
-        return 1 / self.step
-
-    @property
-    def offset(self) -> torch.Tensor:
-        """Level of the value zero, not rounded, shape (channels, 1, 1)."""
-        return -self.low / self.step
+        step = span.clamp(min=smallest if smallest > 0 else 1.0) / top
+        zero = torch.round(-low / step).clamp(0, top).to(torch.uint8)
+        return cls(bits, tuple(features.shape[1:]), step, zero)
 
     @property
     def elements(self) -> int:
@@ -101,8 +100,8 @@ class Quantiser:
             return x
         if self.bits == 16:
             return x.half()
-        level = torch.round(x * self.gain + self.offset).clamp(0, 2**self.bits - 1)
-        return level.to(torch.uint8)
+        level = torch.round(x / _column(self.step)) + _column(self.zero)
+        return level.clamp(0, 2**self.bits - 1).to(torch.uint8)
 
     def quantise(self, x: torch.Tensor) -> torch.Tensor:
         """Turn features of shape (batch, *shape) into the payload (batch, *payload_shape)."""
@@ -119,23 +118,25 @@ class Quantiser:
     def dequantise(self, payload: torch.Tensor) -> torch.Tensor:
         """Turn the payload (batch, *payload_shape) back into features (batch, *shape)."""
         level = self.unpack(payload).float()
-        return level * self.step + self.low if self.bits < 16 else level
+        return (level - _column(self.zero)) * _column(self.step) if self.bits < 16 else level
 
     def describe(self) -> dict[str, Any]:
         """Describe the arithmetic as JSON."""
-        kind = {
-            32: "float32, as the head computes it",
-            16: "IEEE half precision",
-            8: "level = clip(round_half_even(x / step - low / step), 0, 255), "
-            "x' = level * step + low, one low and step a channel",
-            4: "level = clip(round_half_even(x / step - low / step), 0, 15), "
-            "x' = level * step + low, one low and step a channel; the features in row-major "
-            "order, the first half in the high nibbles, the second in the low ones",
-        }[self.bits]
-        ranges: dict[str, Any] = {}
-        if self.bits < 16:
-            ranges = {"low": self.low.flatten().tolist(), "step": self.step.flatten().tolist()}
-        return {"bits": self.bits, "arithmetic": kind, "shape": list(self.shape), **ranges}
+        described = {"bits": self.bits, "features_shape": list(self.shape)}
+        if self.bits >= 16:
+            return {**described, "arithmetic": f"IEEE float{self.bits}"}
+        packing = (
+            "; features in row-major order, the first half in the high nibbles of the bytes, the "
+            "second half in the low ones"
+        )
+        return {
+            **described,
+            "arithmetic": f"level = clip(round_half_even(x / step) + zero, 0, {2**self.bits - 1}), "
+            "x' = (level - zero) * step, step and zero of each channel"
+            + (packing if self.bits == 4 else ""),
+            "step": self.step.tolist(),
+            "zero": self.zero.tolist(),
+        }
 
     def _pack(self, level: torch.Tensor) -> torch.Tensor:
         flat = level.flatten(1)
@@ -143,3 +144,8 @@ class Quantiser:
             flat = torch.nn.functional.pad(flat, (0, 1))
         first, second = flat.chunk(2, dim=1)
         return first << 4 | second
+
+
+def _column(values: torch.Tensor) -> torch.Tensor:
+    """Shape one value a channel for features (batch, channels, height, width)."""
+    return values.reshape(-1, 1, 1)

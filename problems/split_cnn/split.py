@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from problems.split_cnn.quantise import Quantiser
+from problems.split_cnn.quantise import CALIBRATION_IMAGES, Quantiser
 from problems.split_cnn.subnet import SubNet
 
 
@@ -33,13 +33,15 @@ class Split:
             subnet: The network.
             cut: From 0 (everything on the server) to ``subnet.last_cut``.
             bits: Of the payload; without effect at the last cut.
-            images: Shape (images, channels, height, width), float32; never test images.
+            images: Training images, shape (images, channels, height, width), float32; the first
+                :data:`~problems.split_cnn.quantise.CALIBRATION_IMAGES` are used.
         """
-        shape = subnet.shapes[cut]
-        if cut == subnet.last_cut or bits >= 16:
-            bits = 32 if cut == subnet.last_cut else bits
-            return cls(subnet, cut, Quantiser.floating(bits, shape))
-        return cls(subnet, cut, Quantiser.calibrate(subnet.run(images, 0, cut), bits))
+        if cut == subnet.last_cut:
+            bits = 32
+        if bits >= 16:
+            return cls(subnet, cut, Quantiser.floating(bits, subnet.shapes[cut]))
+        features = subnet.run(images[:CALIBRATION_IMAGES], 0, cut)
+        return cls(subnet, cut, Quantiser.calibrate(features, bits))
 
     @property
     def on_device(self) -> bool:
