@@ -15,6 +15,7 @@ from evonas.space import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.collections import PathCollection
 
 GREY, RED, BLUE = "#9aa0a6", "#d9776b", "#1a5fb4"
 
@@ -39,7 +40,10 @@ def draw_front(path: Path, front: Front, evaluations: Sequence[Evaluation]) -> N
     for number, (x, y) in enumerate(pairs, start=1):
         axes = figure.add_subplot(1, len(pairs), number)
         # With more than two objectives the front is a surface: a line would join what is not near.
-        _draw_pair(axes, x, y, front, evaluations, line=len(objectives) == 2)
+        members = _draw_pair(axes, x, y, front, evaluations, line=len(objectives) == 2)
+        gene = front.description.get("highlight")
+        if gene and number == len(pairs) and len(front):
+            figure.colorbar(members, ax=axes, label=gene, pad=0.01)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     title = f"{front.description['problem']}: {len(front)} designs on the front"
@@ -51,8 +55,8 @@ def draw_front(path: Path, front: Front, evaluations: Sequence[Evaluation]) -> N
 
 def _draw_pair(
     axes: Axes, x: str, y: str, front: Front, evaluations: Sequence[Evaluation], line: bool
-) -> None:
-    members = {design.id for design in front.designs}
+) -> PathCollection:
+    members = {design.id: design for design in front.designs}
 
     def points(chosen: list[tuple[int, Evaluation]]) -> FloatArray:
         rows = [(e.values[x] if x else number, e.values[y]) for number, e in chosen]
@@ -62,11 +66,14 @@ def _draw_pair(
     others = [(n, e) for n, e in numbered if e.candidate.id not in members]
     feasible = points([(n, e) for n, e in others if e.status is Status.OK])
     infeasible = points([(n, e) for n, e in others if e.status is Status.INFEASIBLE])
-    best = points([(n, e) for n, e in numbered if e.candidate.id in members])
-    best = best[:, np.argsort(best[0], kind="stable")]
+    on_front = [(n, e) for n, e in numbered if e.candidate.id in members]
+    best = points(on_front)
+    order = np.argsort(best[0], kind="stable")
+    best = best[:, order]
 
-    def scatter(xy: FloatArray, name: str, size: float, colour: str, **style: Any) -> None:
-        axes.scatter(xy[0], xy[1], s=size, c=colour, label=f"{name} ({xy.shape[1]})", **style)
+    def scatter(xy: FloatArray, name: str, size: float, colour: Any, **style: Any) -> Any:
+        label = f"{name} ({xy.shape[1]})"
+        return axes.scatter(xy[0], xy[1], s=size, c=colour, label=label, **style)
 
     scatter(feasible, "dominated", 16, GREY, alpha=0.55, lw=0)
     if infeasible.size:
@@ -75,7 +82,11 @@ def _draw_pair(
         # What the front attains: a design serves until the next better one in x.
         steps = "steps-post" if _goal(front, x) == "minimise" else "steps-pre"
         axes.plot(best[0], best[1], c=BLUE, lw=1, drawstyle=steps, alpha=0.6)
-    scatter(best, "front", 34, BLUE, ec="white", lw=0.6, zorder=3)
+    style: dict[str, Any] = {"colour": BLUE}
+    if gene := front.description.get("highlight"):
+        genes = [members[on_front[i][1].candidate.id].genes for i in order]
+        style = {"colour": [float(g.get(gene, np.nan)) for g in genes], "cmap": "viridis"}
+    drawn = scatter(best, "front", 44, ec="black", lw=0.4, zorder=3, **style)
     axes.set_xlabel(_label(front, x) if x else "evaluation")
     axes.set_ylabel(_label(front, y))
     for name, axis, values in ((x, "x", best[0]), (y, "y", best[1])):
@@ -84,6 +95,8 @@ def _draw_pair(
             axes.set(**{f"{axis}scale": "log"})
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
+    found: PathCollection = drawn
+    return found
 
 
 def _goal(front: Front, metric: str) -> str:

@@ -109,6 +109,7 @@ class Problem(ABC):
         final_metrics: Measured once for each member of the final front, by :meth:`final`, and
             never seen by the search (a test error, say).
         notes: Lines shown wherever results are shown (a simulated device, say).
+        highlight: The numeric gene that figures colour the front by, if one tells designs apart.
     """
 
     space: Space
@@ -117,6 +118,7 @@ class Problem(ABC):
     constraints: Sequence[Constraint] = ()
     final_metrics: ClassVar[Sequence[Metric]] = ()
     notes: Sequence[str] = ()
+    highlight: str | None = None
 
     @abstractmethod
     def evaluate(self, genome: Genome, metrics: Sequence[str]) -> Mapping[str, float]:
@@ -137,6 +139,15 @@ class Problem(ABC):
         """Do once, before workers start, what every evaluation needs (train, calibrate, cache).
 
         What it leaves in the instance travels to the workers, so it must pickle.
+        """
+
+    def check_worker(self) -> None:  # noqa: B027 (needing nothing is a fine default)
+        """Check that a worker has what an evaluation needs beside the instance: data, a device.
+
+        Called once in every worker process, before it evaluates.
+
+        Raises:
+            DataError: Something is missing there; the message says what.
         """
 
     def canonical(self, genome: Genome) -> Mapping[str, Value]:
@@ -215,6 +226,7 @@ class Problem(ABC):
                 for c in self.constraints
             ],
             "notes": list(self.notes),
+            "highlight": self.highlight,
         }
 
 
@@ -250,6 +262,11 @@ def check_problem(problem: Problem) -> None:
                     f"{role} '{metric}' of problem '{name}' is not one of its metrics"
                     + did_you_mean(metric, searched)
                 )
+    if problem.highlight not in (None, *problem.space.names):
+        raise ProblemError(
+            f"problem '{name}' highlights an unknown gene '{problem.highlight}'"
+            + did_you_mean(str(problem.highlight), problem.space.names)
+        )
     for m in problem.metrics:
         for gene in m.genes or ():
             if gene not in problem.space.by_name:
