@@ -49,13 +49,15 @@ class TrainingSettings:
         shift: Images are shifted at random by up to this many pixels each way; 0 for not at all.
         random: Random sub-networks in a step.
         average: Decay of the moving average of the weights, in [0, 1]; 0 for the last weights.
+        threads: Of torch, on a CPU. More than one is faster on an idle machine, and many times
+            slower on a busy one, where the threads wait for one another.
         seed: Of first weights, order, shifts and random sub-networks.
 
     Raises:
         ConfigError: A value is out of range.
     """
 
-    epochs: int = 25
+    epochs: int = 20
     batch: int = 64
     learning_rate: float = 12e-3
     weight_decay: float = 1e-2
@@ -63,10 +65,11 @@ class TrainingSettings:
     shift: int = 2
     random: int = 1
     average: float = 0.99
+    threads: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
-        lowest = {"epochs": 1, "batch": 2}
+        lowest = {"epochs": 1, "batch": 2, "threads": 1}
         for name, value in vars(self).items():
             low = lowest.get(name, 0)
             high = 1 if name in ("distillation", "average") else math.inf
@@ -96,13 +99,34 @@ def train(
         device: Where torch computes, ``cpu`` or ``cuda``.
 
     Returns:
-        The weights, as ``Supernet.load`` takes them. They repeat from call to call with the same
-        arguments, device and number of threads.
+        The weights, as ``Supernet.load`` takes them; the same for the same arguments.
 
     Raises:
         ConfigError: The device cannot be used.
         WorkError: The weights have become infinite or NaN.
     """
+    before = torch.get_num_threads()
+    torch.set_num_threads(settings.threads)
+    try:
+        arrays = _train(config, images, labels, settings, report, device).arrays()
+    finally:
+        torch.set_num_threads(before)
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise WorkError(
+            "training diverged: weights are infinite or NaN; "
+            f"lower the learning rate from {settings.learning_rate}"
+        )
+    return arrays
+
+
+def _train(
+    config: SupernetConfig,
+    images: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    settings: TrainingSettings,
+    report: Report,
+    device: str,
+) -> Supernet:
     try:
         supernet = Supernet(config, torch.Generator().manual_seed(settings.seed)).to(device)
     except (RuntimeError, AssertionError) as error:
@@ -128,13 +152,7 @@ def train(
             reported = now
             left = (now - started) / (step + 1) * (steps - step - 1)
             report(f"training the supernet: {(step + 1) / steps:.0%}, {left:.0f} s left")
-    arrays = average.arrays()
-    if not all(np.isfinite(array).all() for array in arrays.values()):
-        raise WorkError(
-            "training diverged: weights are infinite or NaN; "
-            f"lower the learning rate from {settings.learning_rate}"
-        )
-    return arrays
+    return average
 
 
 def _batches(count: int, settings: TrainingSettings) -> int:

@@ -81,6 +81,17 @@ def test_progress_is_reported(monkeypatch):
     assert lines[-1].endswith(" 0 s left")
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_number_of_threads_is_set_and_put_back(monkeypatch, threads):
+    monkeypatch.setattr(training, "REPORT_SECONDS", -1.0)
+    before = torch.get_num_threads()
+    seen = []
+    settings = TrainingSettings(epochs=1, batch=8, threads=threads)
+    train(TINY, *halves(16), settings, lambda _: seen.append(torch.get_num_threads()))
+    assert set(seen) == {threads}
+    assert torch.get_num_threads() == before
+
+
 def test_weights_that_diverge_are_an_error():
     images, labels = halves(16)
     with pytest.raises(WorkError, match=r"diverged.*lower the learning rate"):
