@@ -1,0 +1,174 @@
+"""The cell space of NAS-Bench-201 (Dong and Yang, ICLR 2020) on top of a table of measurements.
+
+A cell has the nodes 0 (input) to 3 (output) and an operation on each of the six edges i -> j with
+i < j; a node is the sum of what its edges bring. The skeleton is a stem, three stages of five
+cells with 16, 32 and 64 channels on 32x32, 16x16 and 8x8 pixels, and a residual block between two
+stages.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from evonas.errors import DataError
+from evonas.space import FloatArray, Genome
+from problems.table import Names, TableProblem
+
+EDGES = {"e01": (0, 1), "e02": (0, 2), "e12": (1, 2), "e03": (0, 3), "e13": (1, 3), "e23": (2, 3)}
+"""Gene -> the nodes that its edge joins."""
+
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+
+PATHS = (("e03",), ("e01", "e13"), ("e02", "e23"), ("e01", "e12", "e23"))
+"""The ways from the input to the output."""
+
+STAGES = ((16, 32), (32, 16), (64, 8))
+"""Channels and pixels a side of the three stages."""
+
+CELLS = 5
+"""Cells in a stage."""
+
+Cell = dict[str, str]
+"""Gene -> operation."""
+
+
+class NASBench201(TableProblem):
+    """A table of NAS-Bench-201 cells that knows what the cells compute.
+
+    Args:
+        table: Path of a table with the gene columns ``e01 e02 e12 e03 e13 e23``.
+        maximise: As in :class:`problems.table.TableProblem`; by default ``cifar100``.
+        minimise: Likewise; by default ``latency_ms.raspi4``.
+        constraints: Likewise.
+        cheap: Likewise.
+
+    Raises:
+        DataError: Besides what :class:`TableProblem` raises, an edge holds another operation.
+    """
+
+    def __init__(
+        self,
+        table: str,
+        maximise: Names = "cifar100",
+        minimise: Names = "latency_ms.raspi4",
+        constraints: Names = (),
+        cheap: Names = (),
+    ) -> None:
+        super().__init__(
+            table,
+            genes=list(EDGES),
+            maximise=maximise,
+            minimise=minimise,
+            constraints=constraints,
+            kinds=dict.fromkeys(EDGES, "choice"),
+            cheap=cheap,
+        )
+        for gene in self.space.genes:
+            for operation in gene.values():
+                if operation not in OPERATIONS:
+                    raise DataError(
+                        f"table '{table}': gene '{gene.name}' holds {operation!r}; "
+                        f"it must be one of {', '.join(OPERATIONS)}"
+                    )
+
+    def features(self, genomes: Sequence[Genome]) -> FloatArray:
+        """Describe cells by the whole graph and by the part of it that is live.
+
+        Returns:
+            Array of shape (number of genomes, number of features); see :func:`cell_features`.
+        """
+        return np.array([cell_features({e: str(g[e]) for e in EDGES}) for g in genomes])
+
+
+def live_part(cell: Cell) -> Cell:
+    """Replace by ``none`` every edge that no path from the input to the output runs through.
+
+    >>> live_part({"e01": "nor_conv_3x3", "e02": "none", "e12": "none", "e03": "skip_connect",
+    ...            "e13": "none", "e23": "nor_conv_1x1"})["e01"]
+    'none'
+    """
+    live = {edge for path in _open_paths(cell) for edge in path}
+    return {edge: operation if edge in live else "none" for edge, operation in cell.items()}
+
+
+def _open_paths(cell: Cell) -> list[tuple[str, ...]]:
+    return [path for path in PATHS if all(cell[edge] != "none" for edge in path)]
+
+
+def signature(cell: Cell) -> str:
+    """Name the function that a cell computes; isomorphic cells have the same name.
+
+    Skips pass their input on, dead edges add nothing, and the order of a sum does not matter.
+    """
+    nodes = ["0"]
+    for node in (1, 2, 3):
+        terms = []
+        for edge, (source, target) in EDGES.items():
+            operation = cell[edge]
+            if target == node and operation != "none" and nodes[source]:
+                terms.append(
+                    nodes[source]
+                    if operation == "skip_connect"
+                    else f"{operation}({nodes[source]})"
+                )
+        nodes.append("+".join(sorted(terms)))
+    return nodes[3]
+
+
+class Cost(NamedTuple):
+    """Of a whole network with one cell."""
+
+    macs: int
+    params: int
+
+
+def network_cost(cell: Cell, classes: int = 10) -> Cost:
+    """Count multiply-adds of convolutions and the classifier, and the trainable parameters.
+
+    >>> network_cost(dict.fromkeys(EDGES, "nor_conv_3x3"))
+    Cost(macs=220119680, params=1531546)
+    """
+    stem = Cost(3 * 9 * 16 * 32**2, 3 * 9 * 16 + 2 * 16)
+    macs, params = stem
+    for channels, pixels in STAGES:
+        for kernel in (1, 3):
+            count = CELLS * sum(o == f"nor_conv_{kernel}x{kernel}" for o in cell.values())
+            macs += count * kernel**2 * channels**2 * pixels**2
+            params += count * (kernel**2 * channels**2 + 2 * channels)
+    for (before, _), (channels, pixels) in itertools.pairwise(STAGES):
+        weights = 9 * before * channels + 9 * channels**2 + before * channels
+        macs += weights * pixels**2
+        params += weights + 4 * channels
+    channels = STAGES[-1][0]
+    return Cost(macs + channels * classes, params + 2 * channels + (channels + 1) * classes)
+
+
+def cell_features(cell: Cell) -> list[float]:
+    """Describe a cell in numbers.
+
+    For the whole cell (what a device may execute): the operation on every edge and how often each
+    occurs, multiply-adds and parameters of the network. For its live part (what the accuracy
+    depends on): the same, and for every path from input to output whether it is open and how many
+    of each operation it holds; convolutions on the longest and the shortest open path, and the
+    number of open paths.
+    """
+    live = live_part(cell)
+    paths = _open_paths(cell)
+    numbers: list[float] = []
+    for graph in (cell, live):
+        macs, params = network_cost(graph)
+        operations = list(graph.values())
+        numbers += [operation == known for operation in operations for known in OPERATIONS]
+        numbers += [operations.count(known) for known in OPERATIONS]
+        numbers += [macs / 1e6, params / 1e6]
+    for path in PATHS:
+        counts = [sum(cell[edge] == known for edge in path) for known in OPERATIONS[1:]]
+        numbers += [path in paths, *(counts if path in paths else [0] * len(counts))]
+    depths = [sum("conv" in cell[edge] for edge in path) for path in paths]
+    return [
+        float(n) for n in (*numbers, max(depths, default=-1), min(depths, default=-1), len(paths))
+    ]

@@ -1,0 +1,215 @@
+"""A table of measured designs as a problem: every row is a design, every evaluation a look-up."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from evonas import Choice, Constraint, InfeasibleError, Integer, Metric, Objective, Problem, Space
+from evonas.errors import ConfigError, DataError, did_you_mean
+from evonas.space import Gene, Genome, Value, genome_key
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Names = str | Sequence[str]
+"""Column names: a list, or one text with commas between them."""
+
+BOUND = re.compile(r"\s*(?P<metric>.+?)\s*(?P<sign><=|>=)\s*(?P<bound>\S+)\s*")
+
+
+class TableProblem(Problem):
+    """Any CSV or Parquet file of measured designs.
+
+    A genome that the table does not hold is infeasible.
+
+    Args:
+        table: Path of a ``.csv`` or ``.parquet`` file with one row a design.
+        genes: The columns that describe a design; left out, all that are no metric.
+        maximise: Metric columns, the more the better.
+        minimise: Metric columns, the less the better.
+        constraints: Bounds such as ``"latency_ms <= 30"``.
+        kinds: Gene -> ``"choice"`` or ``"integer"``. Left out, a column of consecutive whole
+            numbers is an integer gene, and every other one a choice among its values.
+        cheap: Metric columns that cost nothing to know; they are never predicted.
+        repeats: What to do with a design that has several rows: ``"refuse"`` the table, or take
+            the ``"mean"`` of its metrics.
+
+    Raises:
+        DataError: The file is missing, empty or unreadable, lacks a column, or holds a gene
+            without a value, a metric that is not a finite number, or a design twice.
+        ConfigError: No objective is given, or a bound or a kind cannot be read.
+    """
+
+    def __init__(
+        self,
+        table: str,
+        genes: Names = (),
+        maximise: Names = (),
+        minimise: Names = (),
+        constraints: Names = (),
+        kinds: Mapping[str, str] | None = None,
+        cheap: Names = (),
+        repeats: Literal["refuse", "mean"] = "refuse",
+    ) -> None:
+        goals = dict.fromkeys(_names(maximise), "maximise")
+        goals |= dict.fromkeys(_names(minimise), "minimise")
+        if not goals:
+            raise ConfigError("a table needs an objective; set maximise or minimise to a column")
+        self.objectives = tuple(Objective(name, goal) for name, goal in goals.items())  # type: ignore[arg-type]
+        self.constraints = tuple(_bound(text) for text in _names(constraints))
+        cheap = _names(cheap)
+        columns = list(dict.fromkeys([*goals, *(c.metric for c in self.constraints)]))
+        for name in cheap:
+            if name not in columns:
+                raise ConfigError(f"cheap '{name}' is not a metric{did_you_mean(name, columns)}")
+        self.metrics = tuple(Metric(c, _unit(c), expensive=c not in cheap) for c in columns)
+
+        frame = _read(Path(table))
+        gene_columns = _names(genes) or [c for c in frame.columns if c not in columns]
+        for name in (*gene_columns, *columns):
+            if name not in frame.columns:
+                raise DataError(
+                    f"table '{table}' has no column '{name}'{did_you_mean(name, frame.columns)}"
+                )
+        if not gene_columns:
+            raise DataError(f"table '{table}' has metric columns only; no gene is left")
+        for name in kinds or {}:
+            if name not in gene_columns:
+                raise ConfigError(
+                    f"kinds names '{name}', no gene{did_you_mean(name, gene_columns)}"
+                )
+        self.space = Space(*(_gene(frame[g], (kinds or {}).get(g), table) for g in gene_columns))
+        self._rows = self._index(frame, gene_columns, columns, table, repeats)
+
+    def _index(
+        self,
+        frame: pd.DataFrame,
+        genes: list[str],
+        metrics: list[str],
+        table: str,
+        repeats: str,
+    ) -> dict[str, tuple[float, ...]]:
+        """Map the key of every design to its metrics, in the order of ``self.metrics``."""
+        import numpy as np
+
+        values = frame[metrics].to_numpy(object)
+        try:
+            numbers = values.astype(float)
+        except (TypeError, ValueError):
+            numbers = None
+        if numbers is None or not np.isfinite(numbers).all():
+            column, row = next(
+                (c, r) for c in range(len(metrics)) for r in range(len(values))
+                if not _is_finite(values[r, c])
+            )  # fmt: skip
+            raise DataError(
+                f"table '{table}', row {row + 1}: metric '{metrics[column]}' is "
+                f"{values[row, column]!r}; it must be a finite number"
+            )
+        if repeats not in ("refuse", "mean"):
+            raise ConfigError(f"repeats is {repeats!r}; it must be 'refuse' or 'mean'")
+        decoded = (frame[g].tolist() for g in genes)
+        keys = [
+            genome_key(dict(zip(genes, row, strict=True))) for row in zip(*decoded, strict=True)
+        ]
+        rows: dict[str, list[int]] = {}
+        for number, key in enumerate(keys):
+            rows.setdefault(key, []).append(number)
+        if repeats == "refuse" and len(rows) < len(keys):
+            first, second, *_ = next(numbers for numbers in rows.values() if len(numbers) > 1)
+            raise DataError(
+                f"table '{table}' holds the same design in rows {first + 1} and {second + 1}; "
+                "remove one, or set repeats to 'mean'"
+            )
+        return {
+            key: tuple(float(v) for v in numbers[found].mean(axis=0)) for key, found in rows.items()
+        }
+
+    def __len__(self) -> int:
+        """Return the number of designs in the table."""
+        return len(self._rows)
+
+    def evaluate(self, genome: Genome, metrics: Sequence[str]) -> Mapping[str, float]:
+        """Look a design up."""
+        row = self._rows.get(genome_key(genome))
+        if row is None:
+            raise InfeasibleError("the table does not hold this design")
+        return {m.name: value for m, value in zip(self.metrics, row, strict=True)}
+
+
+def _names(names: Names) -> list[str]:
+    if isinstance(names, str):
+        names = names.split(",")
+    return [str(name).strip() for name in names if str(name).strip()]
+
+
+def _unit(column: str) -> str:
+    """Read the unit from a name such as ``latency_ms.raspi4``."""
+    quantity = column.split(".")[0]
+    units = {"ms": "ms", "mj": "mJ", "percent": "%", "bytes": "B"}
+    return units.get(quantity.rpartition("_")[2], "")
+
+
+def _bound(text: str) -> Constraint:
+    match = BOUND.fullmatch(text)
+    try:
+        if match is None:
+            raise ValueError
+        bound = float(match["bound"])
+    except ValueError:
+        raise ConfigError(
+            f"the constraint '{text}' cannot be read; write it as 'latency_ms <= 30'"
+        ) from None
+    if match["sign"] == "<=":
+        return Constraint(match["metric"], upper=bound)
+    return Constraint(match["metric"], lower=bound)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    readers: dict[str, Callable[[Path], pd.DataFrame]] = {
+        ".csv": pd.read_csv,
+        ".parquet": pd.read_parquet,
+    }
+    if path.suffix not in readers:
+        raise DataError(f"table '{path}' is neither .csv nor .parquet")
+    if not path.is_file():
+        raise DataError(f"there is no table '{path}'")
+    try:
+        frame = readers[path.suffix](path)
+    except pd.errors.EmptyDataError:
+        frame = pd.DataFrame()
+    except Exception as error:
+        raise DataError(f"table '{path}' cannot be read: {error}") from error
+    if frame.empty:
+        raise DataError(f"table '{path}' has no rows; it needs one a design")
+    return frame
+
+
+def _gene(column: pd.Series, kind: str | None, table: str) -> Gene:
+    name = str(column.name)
+    if column.isna().any():
+        row = int(column.isna().to_numpy().argmax()) + 1
+        raise DataError(f"table '{table}', row {row}: gene '{name}' has no value")
+    values: list[Value] = sorted(set(column.tolist()), key=lambda v: (str(type(v)), v))
+    whole = all(isinstance(value, int) and not isinstance(value, bool) for value in values)
+    if kind not in (None, "choice", "integer"):
+        raise ConfigError(f"gene '{name}' has the kind '{kind}'; it must be choice or integer")
+    if kind == "integer" and not whole:
+        raise DataError(f"table '{table}': gene '{name}' is no integer, it holds {values[0]!r}")
+    if kind == "choice" or not whole:
+        return Choice(name, values)
+    low, high = int(values[0]), int(values[-1])
+    consecutive = high - low + 1 == len(values) and len(values) > 1
+    return Integer(name, low, high) if consecutive or kind == "integer" else Choice(name, values)
+
+
+def _is_finite(value: object) -> bool:
+    try:
+        return abs(float(value)) < float("inf")  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False

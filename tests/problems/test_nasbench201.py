@@ -1,0 +1,89 @@
+"""What a cell of NAS-Bench-201 computes and costs."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evonas import DataError
+from problems.nasbench201 import (
+    EDGES,
+    OPERATIONS,
+    NASBench201,
+    cell_features,
+    live_part,
+    network_cost,
+    signature,
+)
+
+TABLE = Path(__file__).parents[3] / "shared" / "data" / "nasbench201.parquet"
+
+cells = st.fixed_dictionaries({edge: st.sampled_from(OPERATIONS) for edge in EDGES})
+
+
+@pytest.fixture(scope="module")
+def table():
+    if not TABLE.exists():
+        pytest.skip(f"{TABLE} is not there")
+    return pd.read_parquet(TABLE)
+
+
+@given(cells)
+def test_dead_edges_compute_nothing(cell):
+    live = live_part(cell)
+    assert signature(live) == signature(cell)
+    assert live_part(live) == live
+    assert all(live[edge] in ("none", cell[edge]) for edge in EDGES)
+    assert network_cost(live).macs <= network_cost(cell).macs
+
+
+@given(cells)
+def test_swapping_unconnected_middle_nodes_changes_nothing(cell):
+    cell = cell | {"e12": "none"}
+    swapped = cell | {"e01": cell["e02"], "e02": cell["e01"]}
+    swapped |= {"e13": cell["e23"], "e23": cell["e13"]}
+    assert signature(swapped) == signature(cell)
+    assert network_cost(swapped) == network_cost(cell)
+
+
+@given(cells)
+def test_a_cell_without_an_open_path_computes_nothing(cell):
+    features = cell_features(cell)
+    assert (signature(cell) == "") == (features[-1] == 0)
+    assert len(features) == len(cell_features(dict.fromkeys(EDGES, "none")))
+
+
+def test_costs_are_the_published_ones():
+    # Dong and Yang 2020: the largest network has 1.531546 million parameters and 220.12 million
+    # multiply-adds; the smallest 0.073306 million parameters and 7.78 million.
+    assert network_cost(dict.fromkeys(EDGES, "nor_conv_3x3")) == (220_119_680, 1_531_546)
+    smallest = network_cost(dict.fromkeys(EDGES, "none"))
+    assert smallest.params == 73_306
+    assert round(smallest.macs / 1e6, 2) == 7.78
+
+
+def test_isomorphic_cells_differ_by_training_noise_only(table):
+    frame = table.assign(name=[signature(c) for c in table[list(EDGES)].to_dict("records")])
+    within = frame.groupby("name")["cifar10"].std().median()
+    assert within < 0.05 * frame["cifar10"].std()
+
+
+def test_features_tell_designs_apart_and_come_from_the_problem(table):
+    problem = NASBench201(str(TABLE), maximise="cifar10", minimise="latency_ms.fpga")
+    genomes = [problem.space.decode(c) for c in problem.space.sample(200, np.random.default_rng(0))]
+    features = problem.features(genomes)
+    distinct = len({tuple(g.items()) for g in genomes})
+    assert features.shape[0] == 200
+    assert len(np.unique(features, axis=0)) == distinct
+    assert len(problem) == 15_625
+
+
+def test_another_operation_is_refused(tmp_path):
+    rows = [dict.fromkeys(EDGES, o) | {"cifar100": 1.0, "latency_ms.raspi4": 2.0}
+            for o in ("none", "conv_9x9")]  # fmt: skip
+    pd.DataFrame(rows).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(DataError, match="gene 'e01' holds 'conv_9x9'; it must be one of none"):
+        NASBench201(str(tmp_path / "t.csv"))

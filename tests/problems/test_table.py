@@ -1,0 +1,157 @@
+"""Tables of measured designs as problems."""
+
+import itertools
+
+import pandas as pd
+import pytest
+
+import evonas
+from evonas import Choice, ConfigError, DataError, Integer
+from evonas.testing import ProblemSuite
+from problems.table import TableProblem
+
+ROWS = [
+    {"depth": depth, "kernel": kernel, "pool": pool, "accuracy": 50.0 + depth * kernel,
+     "latency_ms": 2.5 * depth + kernel**2 + (pool == "max")}
+    for depth, kernel, pool in itertools.product((2, 3, 4), (3, 5, 7), ("max", "mean"))
+]  # fmt: skip
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(rows, suffix=".csv"):
+        path = tmp_path / f"table{suffix}"
+        frame = pd.DataFrame(rows)
+        frame.to_csv(path, index=False) if suffix == ".csv" else frame.to_parquet(path)
+        return str(path)
+
+    return write
+
+
+class TestTable(ProblemSuite):
+    @pytest.fixture(autouse=True)
+    def _table(self, write):
+        self.table = write(ROWS)
+
+    def make_problem(self):
+        return TableProblem(self.table, maximise="accuracy", minimise="latency_ms")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_kinds_are_inferred_and_values_looked_up(write, suffix):
+    problem = TableProblem(write(ROWS, suffix), maximise="accuracy", minimise=["latency_ms"])
+    assert problem.space.genes == (
+        Integer("depth", 2, 4),
+        Choice("kernel", [3, 5, 7]),
+        Choice("pool", ["max", "mean"]),
+    )
+    assert [(o.metric, o.goal) for o in problem.objectives] == [
+        ("accuracy", "maximise"),
+        ("latency_ms", "minimise"),
+    ]
+    assert problem.metric("latency_ms").unit == "ms"
+    for row in ROWS:
+        genome = {name: row[name] for name in problem.space.names}
+        assert problem.evaluate(genome, ["accuracy"])["accuracy"] == row["accuracy"]
+    assert len(problem) == len(ROWS)
+
+
+def test_kinds_can_be_given(write):
+    table = write(ROWS)
+    kinds = {"depth": "choice", "kernel": "integer"}
+    problem = TableProblem(table, maximise="accuracy", kinds=kinds, genes="depth, kernel,pool")
+    assert problem.space.genes[0] == Choice("depth", [2, 3, 4])
+    assert problem.space.genes[1] == Integer("kernel", 3, 7)
+    # Kernel 4 is a legal gene value that was never measured.
+    with pytest.raises(evonas.InfeasibleError, match="does not hold"):
+        problem.evaluate({"depth": 2, "kernel": 4, "pool": "max"}, ["accuracy"])
+
+
+def test_a_search_ends_on_the_front_of_the_table(write):
+    table = write(ROWS[:-4])
+    problem = TableProblem(
+        table, maximise="accuracy", minimise="latency_ms", constraints="latency_ms <= 50"
+    )
+    run = evonas.search(problem, evaluations=100, population=6, report=lambda line: None)
+    status = run.status()
+    assert status["state"] == "exhausted"
+    # 4 designs are not in the table; with kernel 7 and the table's depths, 3 are slower than 50.
+    slow = sum(row["latency_ms"] > 50 for row in ROWS[:-4])
+    assert status["infeasible"] == 4 + slow
+    allowed = [row for row in ROWS[:-4] if row["latency_ms"] <= 50]
+    best = max(allowed, key=lambda row: (row["accuracy"], -row["latency_ms"]))
+    assert best["accuracy"] in set(run.front.to_frame()["accuracy"])
+
+
+def test_cheap_metrics_are_not_expensive(write):
+    problem = TableProblem(
+        write(ROWS), maximise="accuracy", minimise="latency_ms", cheap="latency_ms"
+    )
+    assert [m.expensive for m in problem.metrics] == [True, False]
+
+
+def test_repeated_designs_are_refused_or_averaged(write):
+    table = write([*ROWS, {**ROWS[0], "accuracy": 0.0}])
+    with pytest.raises(DataError, match=r"same design in rows 1 and 19; .*repeats to 'mean'"):
+        TableProblem(table, maximise="accuracy", genes="depth,kernel,pool")
+    problem = TableProblem(table, maximise="accuracy", genes="depth,kernel,pool", repeats="mean")
+    genome = {name: ROWS[0][name] for name in problem.space.names}
+    assert problem.evaluate(genome, ["accuracy"])["accuracy"] == ROWS[0]["accuracy"] / 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"accuracy": None}, "row 2: metric 'accuracy' is nan; it must be a finite number"),
+        ({"accuracy": "good"}, "row 2: metric 'accuracy' is 'good'"),
+        ({"accuracy": float("inf")}, "row 2: metric 'accuracy' is inf"),
+        ({"pool": None}, "row 2: gene 'pool' has no value"),
+    ],
+)
+def test_bad_cells_are_named(write, change, message):
+    rows = [ROWS[0], {**ROWS[1], **change}, *ROWS[2:]]
+    with pytest.raises(DataError, match=message):
+        TableProblem(write(rows), maximise="accuracy", genes="depth,kernel,pool")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({}, ConfigError, "set maximise or minimise"),
+        ({"maximise": "acuracy"}, DataError, "no column 'acuracy'; did you mean 'accuracy'"),
+        ({"maximise": "accuracy", "genes": "dept"}, DataError, "no column 'dept'"),
+        (
+            {"maximise": "accuracy", "kinds": {"dept": "choice"}},
+            ConfigError,
+            "did you mean 'depth'",
+        ),
+        ({"maximise": "accuracy", "kinds": {"depth": "real"}}, ConfigError, "choice or integer"),
+        ({"maximise": "accuracy", "kinds": {"pool": "integer"}}, DataError, "'pool' is no integer"),
+        ({"maximise": "accuracy", "constraints": "latency_ms < 3"}, ConfigError, "cannot be read"),
+        ({"maximise": "accuracy", "cheap": "latency_ms"}, ConfigError, "is not a metric"),
+        ({"maximise": "accuracy", "repeats": "first"}, ConfigError, "'refuse' or 'mean'"),
+        (
+            {"maximise": "accuracy", "minimise": ["latency_ms", "depth", "kernel", "pool"]},
+            DataError,
+            "metric columns only",
+        ),
+    ],
+)
+def test_a_wrong_call_is_one_sentence(write, options, error, message):
+    with pytest.raises(error, match=message):
+        TableProblem(write(ROWS), **options)
+
+
+def test_a_missing_empty_or_unreadable_file(tmp_path):
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "header.csv").write_text("depth,accuracy\n")
+    (tmp_path / "noise.parquet").write_bytes(b"this is no parquet file")
+    for name, message in (
+        ("absent.csv", "there is no table"),
+        ("empty.csv", "has no rows"),
+        ("header.csv", "has no rows"),
+        ("noise.parquet", "cannot be read"),
+        ("table.xlsx", "neither .csv nor .parquet"),
+    ):
+        with pytest.raises(DataError, match=message):
+            TableProblem(str(tmp_path / name), maximise="accuracy")
