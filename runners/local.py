@@ -22,7 +22,12 @@ from runners.worker import evaluate
 from runners.worker_process import HELLO, READY, WorkerProcess, pickled
 
 
-def _check(workers: int, timeout: float | None, retries: int) -> None:
+def check_parameters(workers: int, timeout: float | None, retries: int) -> None:
+    """Refuse what no runner can work with.
+
+    Raises:
+        UsageError: A parameter is out of range.
+    """
     if workers < 1:
         raise UsageError(f"the number of workers is {workers}; it must be at least 1")
     if timeout is not None and not 0 < timeout < math.inf:
@@ -31,7 +36,8 @@ def _check(workers: int, timeout: float | None, retries: int) -> None:
         raise UsageError(f"the number of retries is {retries}; it must be at least 0")
 
 
-def _overrun(task: Task, timeout: float, worker: str, attempts: int = 1) -> Evaluation:
+def overrun(task: Task, timeout: float, worker: str, attempts: int = 1) -> Evaluation:
+    """Say that a task has used up its time."""
     return Evaluation(
         task.candidate,
         Status.TIMEOUT,
@@ -65,7 +71,7 @@ class SerialRunner:
     def __init__(
         self, problem: Problem, *, workers: int = 1, timeout: float | None = None, retries: int = 2
     ) -> None:
-        _check(workers, timeout, retries)
+        check_parameters(workers, timeout, retries)
         if workers != 1:
             raise UsageError(f"the runner 'serial' has 1 worker, not {workers}; use 'processes'")
         alarm = hasattr(signal, "setitimer") and (
@@ -100,7 +106,7 @@ class SerialRunner:
             with _alarm(self._timeout):
                 return [evaluate(self._problem, task)]
         except _OverrunSignal:
-            return [_overrun(task, self._timeout, worker_name())]
+            return [overrun(task, self._timeout, worker_name())]
 
     def cancel(self) -> None:
         """Forget the tasks that have not started."""
@@ -174,7 +180,7 @@ class ProcessRunner:
     def __init__(
         self, problem: Problem, *, workers: int = 1, timeout: float | None = None, retries: int = 2
     ) -> None:
-        _check(workers, timeout, retries)
+        check_parameters(workers, timeout, retries)
         self._payload = pickled(problem)
         self._limit = workers
         self._timeout = math.inf if timeout is None else timeout
@@ -240,10 +246,10 @@ class ProcessRunner:
     def _listen(self, end: float) -> None:
         """Wait until a worker says something, dies or overruns, but not beyond ``end``."""
         now = time.monotonic()
-        overrun = min((w.started + self._timeout for w in self._workers if w.job), default=math.inf)
+        due = min((w.started + self._timeout for w in self._workers if w.job), default=math.inf)
         # A process that an evaluation has forked can keep the connection of a dead worker open,
         # so the workers themselves are looked after every second.
-        pause = max(0.0, min(end - now, overrun - now, 1.0))
+        pause = max(0.0, min(end - now, due - now, 1.0))
         ready = wait_for_any([worker.process.connection for worker in self._workers], pause)
         for worker in list(self._workers):
             if worker.process.connection in ready:
@@ -254,7 +260,7 @@ class ProcessRunner:
                 self._workers.remove(worker)
                 worker.process.kill()
                 job = worker.job
-                self._finished.append(_overrun(job.task, self._timeout, worker.name, job.attempts))
+                self._finished.append(overrun(job.task, self._timeout, worker.name, job.attempts))
 
     def _hear(self, worker: _Worker) -> None:
         try:

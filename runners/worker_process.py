@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
@@ -73,15 +74,29 @@ class WorkerProcess:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.popen.pid, signal.SIGKILL)
         self.connection.close()
-        code = self.popen.wait()
-        if code >= 0:
-            return f"ended with exit code {code}"
-        name = signal.Signals(-code).name
-        return f"was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+        return describe_end(self.popen.wait())
 
 
-def pickled(problem: Problem) -> bytes:
+def describe_end(code: int) -> str:
+    """Say how a process ended, by its exit code, or minus the signal that killed it.
+
+    >>> describe_end(-9)
+    'was killed by SIGKILL (out of memory?)'
+    """
+    if code >= 0:
+        return f"ended with exit code {code}"
+    name = signal.Signals(-code).name
+    return f"was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+
+
+def pickled(
+    problem: Problem, keep_buffer: Callable[[pickle.PickleBuffer], object] | None = None
+) -> bytes:
     """Pickle a problem; the class of a module that workers could not import travels by value.
+
+    Args:
+        problem: Prepared.
+        keep_buffer: Takes each array's memory, which is then left out of the pickle (PEP 574).
 
     Raises:
         ProblemError: The problem does not pickle.
@@ -92,7 +107,7 @@ def pickled(problem: Problem) -> bytes:
     if by_value:
         cloudpickle.register_pickle_by_value(module)
     try:
-        payload: bytes = cloudpickle.dumps(problem)
+        payload: bytes = cloudpickle.dumps(problem, buffer_callback=keep_buffer)
     except Exception as error:
         raise ProblemError(
             f"problem '{type(problem).__name__}' cannot be sent to worker processes "
@@ -109,11 +124,17 @@ def serve(descriptor: int) -> None:
     """Run a worker: load the problem, then evaluate tasks until the runner hangs up."""
     os.set_inheritable(descriptor, False)
     os.dup2(2, 1)  # what an evaluation prints must not mix with the command's own output
-    threading.Thread(target=_end_with_runner, args=[descriptor], daemon=True).start()
+    threading.Thread(target=end_with_runner, args=[descriptor], daemon=True).start()
     connection = Connection(descriptor)
     connection.send(HELLO)
+    attend(connection, lambda: pickle.loads(connection.recv_bytes()))
+
+
+def attend(connection: Connection, load: Callable[[], Problem]) -> None:
+    """Load the problem, check that it can be evaluated here, and evaluate tasks."""
     try:
-        problem = pickle.loads(connection.recv_bytes())
+        problem = load()
+        problem.check_worker()
     except Exception as error:
         connection.send(describe_exception(error))
         return
@@ -124,7 +145,7 @@ def serve(descriptor: int) -> None:
             connection.send(evaluate(problem, task, attempts))
 
 
-def _end_with_runner(descriptor: int) -> None:
+def end_with_runner(descriptor: int) -> None:
     """Kill this process and its children as soon as the runner's end of the connection closes."""
     poll = select.poll()
     poll.register(descriptor, 0)  # a hang-up is reported whatever one asks for
