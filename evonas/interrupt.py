@@ -17,10 +17,12 @@ class StopRequest:
 
     Args:
         report: Told when a stop is asked for.
+        grace: Seconds that what is running is given, for the report; ``None`` is any.
     """
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, grace: float | None = None) -> None:
         self.requested = False
+        self._limit = "" if grace is None else f", for up to {grace:g} s"
         self._report = report
         self._previous: dict[signal.Signals, Any] = {}
 
@@ -43,4 +45,7 @@ class StopRequest:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        self._report("Stopping: what is running is finished first. Press Ctrl-C again to stop now.")
+        self._report(
+            f"Stopping: what is running is finished first{self._limit}. "
+            "Press Ctrl-C again to stop now."
+        )

@@ -108,6 +108,8 @@ class Search:
         offspring: Candidates in every later batch of a synchronous search.
         asynchronous: Propose whenever a worker is free, rather than batch by batch.
         stop: Asked before every step whether to finish what runs and end.
+        grace: Seconds that a stop leaves to what runs, if the runner can wait that briefly;
+            what has not finished by then is evaluated again by a later session.
         observer: Told how it goes.
     """
 
@@ -124,6 +126,7 @@ class Search:
         offspring: int,
         asynchronous: bool,
         stop: StopRequest,
+        grace: float | None = None,
         observer: Observer | None = None,
     ) -> None:
         self._problem = problem
@@ -137,6 +140,7 @@ class Search:
         self._offspring = offspring
         self._asynchronous = asynchronous
         self._stop = stop
+        self._grace = grace
         self._observer = observer
 
         self._memory = Memory(problem)
@@ -207,7 +211,9 @@ class Search:
     def _drain(self) -> None:
         """Let what runs finish, and leave what has not started to a later session."""
         self._runner.cancel()
-        while finished := self._runner.wait():
+        limited = self._state == "stopped" and self._grace is not None
+        end = time.monotonic() + (self._grace or 0.0)
+        while finished := self._runner.wait(max(0.0, end - time.monotonic()) if limited else None):
             self._record(finished)
 
     def _wanted(self) -> int:

@@ -25,7 +25,10 @@ from evonas.protocols import Optimizer, Runner
 from evonas.records import Status
 
 RunnerFactory = Callable[..., Runner]
-"""Called as ``factory(problem, workers=..., timeout=..., retries=...)``."""
+"""Called as ``factory(problem, workers=..., timeout=..., retries=...)``, with further options.
+
+Its attribute ``prefers_asynchronous``, if it has one, is the default of a search's mode.
+"""
 
 EXPORTS = (*FORMATS, "onnx")
 
@@ -146,11 +149,13 @@ def search(
     seed: int = 0,
     population: int = 40,
     offspring: int | None = None,
-    asynchronous: bool = False,
+    asynchronous: bool | None = None,
     runner: str | RunnerFactory = "serial",
-    workers: int = 1,
+    workers: int | None = 1,
     timeout: float | None = None,
     retries: int = 2,
+    runner_options: Mapping[str, object] | None = None,
+    grace: float | None = None,
     out: str | Path | None = None,
     reference: str | None = None,
     options: Mapping[str, object] | None = None,
@@ -167,11 +172,15 @@ def search(
         seed: Of everything random in the search.
         population: Survivors, and candidates of the opening batch.
         offspring: Candidates of every later batch; by default as many as the population.
-        asynchronous: Propose whenever a worker is free.
+        asynchronous: Propose whenever a worker is free, rather than batch by batch; left out,
+            as the runner prefers.
         runner: A registered name, or a factory.
-        workers: Evaluations at the same time.
+        workers: Evaluations at the same time; ``None`` lets the runner choose, if it can.
         timeout: Seconds an evaluation may take.
         retries: How often an evaluation is tried again whose worker died.
+        runner_options: Further arguments of the runner, such as Ray's ``address``; kept for
+            :func:`resume`, so they must be JSON.
+        grace: Seconds that a stop leaves to what is running; left out, any.
         out: The run's directory; left out, the run is kept in memory.
         reference: How ``resume`` finds the problem again (:func:`evonas.plugins.load_problem`).
         options: The options that go with it.
@@ -188,6 +197,9 @@ def search(
     check_problem(problem)
     if evaluations is None and seconds is None and generations is None:
         evaluations = DEFAULT_EVALUATIONS
+    factory = _factory(runner)
+    if asynchronous is None:
+        asynchronous = getattr(factory, "prefers_asynchronous", False)
     settings = {
         "seed": seed,
         "population": population,
@@ -197,10 +209,11 @@ def search(
         "workers": workers,
         "timeout": timeout,
         "retries": retries,
+        "runner_options": dict(runner_options or {}),
+        "grace": grace,
         "budget": {"evaluations": evaluations, "seconds": seconds, "generations": generations},
     }
     _check_settings(settings)
-    factory = _factory(runner)
     optimizer = NSGA2(problem, population, seed)
     directory = None if out is None else Path(out)
     if directory is not None:
@@ -235,6 +248,7 @@ def resume(
     runner: str | RunnerFactory | None = None,
     workers: int | None = None,
     timeout: float | None = None,
+    runner_options: Mapping[str, object] | None = None,
     observer: Observer | None = None,
     report: Report = print,
 ) -> Run:
@@ -249,6 +263,8 @@ def resume(
         runner: Another runner than before.
         workers: Another number of workers than before.
         timeout: Another timeout than before.
+        runner_options: Other arguments of the runner; those that are not named stay, unless
+            the runner is another one.
         observer: Told how it goes.
         report: Told what is going on, in words.
 
@@ -267,8 +283,9 @@ def resume(
             settings["budget"] = budget
         changes = {"workers": workers, "timeout": timeout}
         settings |= {name: value for name, value in changes.items() if value is not None}
-        if isinstance(runner, str):
-            settings["runner"] = runner
+        if isinstance(runner, str) and runner != settings["runner"]:
+            settings |= {"runner": runner, "runner_options": {}}
+        settings["runner_options"] = settings.get("runner_options", {}) | dict(runner_options or {})
         _check_settings(settings)
         chosen = runner or settings["runner"]
         if chosen is None:
@@ -312,7 +329,8 @@ def _made(
     factory: RunnerFactory, problem: Problem, settings: Mapping[str, Any]
 ) -> Iterator[Runner]:
     options = {name: settings[name] for name in ("workers", "timeout", "retries")}
-    runner = factory(problem, **options)
+    given = {name: value for name, value in options.items() if value is not None}
+    runner = factory(problem, **given, **settings["runner_options"])
     try:
         yield runner
     finally:
@@ -328,7 +346,8 @@ def _go(
     report: Report,
 ) -> None:
     settings = journal.meta()["settings"]
-    with StopRequest(report) as stop:
+    grace = settings.get("grace")
+    with StopRequest(report, grace) as stop:
         progress = Search(
             problem=problem,
             journal=journal,
@@ -340,6 +359,7 @@ def _go(
             offspring=settings["offspring"],
             asynchronous=settings["asynchronous"],
             stop=stop,
+            grace=grace,
             observer=observer,
         ).run()
         _score_front(problem, journal)
@@ -378,12 +398,13 @@ def _ended(journal: Journal, directory: Path | None) -> Run:
 def _check_settings(settings: Mapping[str, Any]) -> None:
     Budget(**settings["budget"])
     for name in ("offspring", "workers"):
-        if settings[name] < 1:
+        if settings[name] is not None and settings[name] < 1:
             raise UsageError(f"{name} is {settings[name]}; it must be at least 1")
     if settings["retries"] < 0:
         raise UsageError(f"retries is {settings['retries']}; it must not be negative")
-    if settings["timeout"] is not None and not settings["timeout"] > 0:
-        raise UsageError(f"the timeout is {settings['timeout']}; it must be positive, in seconds")
+    for name in ("timeout", "grace"):
+        if settings.get(name) is not None and not settings[name] > 0:
+            raise UsageError(f"the {name} is {settings[name]}; it must be positive, in seconds")
 
 
 def _check_same(directory: Path, before: Mapping[str, Any], problem: Problem) -> None:

@@ -17,7 +17,7 @@ import typer
 
 import evonas
 from evonas import plugins
-from evonas.errors import EvonasError, UsageError
+from evonas.errors import ConfigError, EvonasError, UsageError
 from evonas.front import FORMATS
 from evonas.run import EXPORTS, Run, run_problem
 from runners import run_directory, tables
@@ -36,12 +36,22 @@ app = typer.Typer(
 Directory = Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")]
 Seconds = Annotated[float | None, typer.Option(help="End after this wall time.")]
 Generations = Annotated[int | None, typer.Option(help="End after this many batches.")]
-RunnerName = Annotated[str | None, typer.Option(help="serial, or processes (the default).")]
+RunnerName = Annotated[str | None, typer.Option(help="serial, processes (the default), or ray.")]
 Workers = Annotated[
-    int | None, typer.Option(help="Evaluations at the same time (default: one for every core).")
+    int | None,
+    typer.Option(
+        help="Evaluations at the same time (default: one for every core; on ray, all that fit)."
+    ),
 ]
 Timeout = Annotated[
-    float | None, typer.Option(help="Seconds an evaluation may take (default: any).")
+    float | None, typer.Option(help="Seconds an evaluation may take (default: any; on ray, 3600).")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(help="Of a Ray cluster: auto, or its head's host:port (default: a private one)."),
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", help="Show what Ray prints, instead of keeping it in ray.log.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -69,6 +79,11 @@ def _absolute(reference: str) -> str:
     """Make the path in ``file.py:Class`` absolute, so that a run can be resumed from anywhere."""
     place, _, name = reference.rpartition(":")
     return f"{Path(place).resolve()}:{name}" if place.endswith(".py") else reference
+
+
+def _log(directory: Path, runner: str | None, verbose: bool) -> Path | None:
+    """Say where the noise of a runner goes; ``None`` is the screen."""
+    return directory / "ray.log" if runner == "ray" and not verbose else None
 
 
 @app.command(epilog="Example: evonas search digits --seed 1 --workers 2")
@@ -101,7 +116,7 @@ def search(
         bool | None,
         typer.Option(
             "--asynchronous/--synchronous",
-            help="Propose whenever a worker is free, or batch by batch (default: synchronous).",
+            help="Propose whenever a worker is free (default on ray), or batch by batch.",
         ),
     ] = None,
     runner: RunnerName = None,
@@ -109,6 +124,17 @@ def search(
     timeout: Timeout = None,
     retries: Annotated[
         int | None, typer.Option(help="New starts of an evaluation whose worker died (default: 2).")
+    ] = None,
+    grace: Annotated[
+        float | None,
+        typer.Option(help="Seconds that Ctrl-C leaves to what is running (default: any; ray, 20)."),
+    ] = None,
+    address: Address = None,
+    cpus_per_evaluation: Annotated[
+        float | None, typer.Option(help="Processors that Ray sets apart for each (default: 1).")
+    ] = None,
+    gpus_per_evaluation: Annotated[
+        float | None, typer.Option(help="Likewise graphics processors, or a share of one.")
     ] = None,
     out: Annotated[
         str | None,
@@ -127,6 +153,7 @@ def search(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the run that is in --out.")
     ] = False,
+    verbose: Verbose = False,
     as_json: AsJson = False,
 ) -> None:
     """Search a problem, and write its front and models.
@@ -145,6 +172,10 @@ def search(
         "workers": workers,
         "timeout": timeout,
         "retries": retries,
+        "grace": grace,
+        "address": address,
+        "cpus_per_evaluation": cpus_per_evaluation,
+        "gpus_per_evaluation": gpus_per_evaluation,
         "out": out,
     }
     given = {name: value for name, value in settings.items() if value is not None}
@@ -161,17 +192,16 @@ def search(
     config.save(directory)
 
     def start(display: ProgressDisplay) -> Run:
-        arguments = config.model_dump(exclude={"problem"})
         return evonas.search(
             problem,
             reference=config.problem,
             observer=display,
             report=display.report,
-            **arguments,
+            **config.arguments(),
         )
 
     try:
-        carry_out(start, directory, problem, as_json)
+        carry_out(start, directory, problem, as_json, _log(directory, config.runner, verbose))
     finally:
         if not run_directory.has_run(directory):  # it went wrong before the search began
             run_directory.remove(directory)
@@ -190,6 +220,8 @@ def resume(
     runner: RunnerName = None,
     workers: Workers = None,
     timeout: Timeout = None,
+    address: Address = None,
+    verbose: Verbose = False,
     as_json: AsJson = False,
 ) -> None:
     """Go on with a search that was stopped or killed.
@@ -198,6 +230,9 @@ def resume(
     """
     meta = Run.open(directory).meta
     problem = run_problem(directory, meta)
+    chosen = runner or meta["settings"]["runner"]
+    if address is not None and chosen != "ray":
+        raise ConfigError(f"--address is for the runner 'ray', not '{chosen}'")
 
     def start(display: ProgressDisplay) -> Run:
         if meta["state"] == "finished" and evaluations is seconds is generations is None:
@@ -211,11 +246,12 @@ def resume(
             runner=runner,
             workers=workers,
             timeout=timeout,
+            runner_options=None if address is None else {"address": address},
             observer=display,
             report=display.report,
         )
 
-    carry_out(start, directory, problem, as_json)
+    carry_out(start, directory, problem, as_json, _log(directory, chosen, verbose))
 
 
 @app.command(epilog="Example: evonas status results/runs/digits --json")

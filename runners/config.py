@@ -14,6 +14,12 @@ from evonas.errors import ConfigError, did_you_mean
 
 FILE_NAME = "config.yaml"
 
+RAY_KEYS = ("address", "cpus_per_evaluation", "gpus_per_evaluation")
+"""Settings that only the runner ``ray`` has."""
+
+RAY_GRACE = 20.0
+"""Seconds, because what stops a cluster's job often kills it after 30."""
+
 
 def available_cores() -> int:
     """Count the processor cores that this process may use."""
@@ -34,11 +40,17 @@ class Config(BaseModel):
         seed: Of everything random in the search.
         population: Candidates of the opening batch, and survivors of every later one.
         offspring: Candidates of every later batch; left out, as many as the population.
-        asynchronous: Propose whenever a worker is free, not batch by batch.
+        asynchronous: Propose whenever a worker is free, not batch by batch; left out, as the
+            runner prefers.
         runner: A registered name.
-        workers: Evaluations at the same time; left out, one for every core (``serial``: one).
+        workers: Evaluations at the same time; left out, one for every core (``serial``: one,
+            ``ray``: as many as fit the cluster).
         timeout: Seconds an evaluation may take; left out, any.
         retries: How often an evaluation whose worker died is started again.
+        grace: Seconds that a stop leaves to what is running; left out, any (``ray``: 20).
+        address: Of the Ray cluster, ``auto`` or ``host:port``; left out, a private one.
+        cpus_per_evaluation: That Ray sets apart; left out, 1.
+        gpus_per_evaluation: Likewise; left out, none.
         out: The run's directory; left out, a new one under ``results/runs``.
     """
 
@@ -52,12 +64,23 @@ class Config(BaseModel):
     seed: int = Field(0, ge=0)
     population: int = Field(40, ge=1)
     offspring: int | None = Field(None, ge=1)
-    asynchronous: bool = False
+    asynchronous: bool | None = None
     runner: str = "processes"
-    workers: int = Field(1, ge=1)
+    workers: int | None = Field(None, ge=1)
     timeout: float | None = Field(None, gt=0, allow_inf_nan=False)
     retries: int = Field(2, ge=0)
+    grace: float | None = Field(None, gt=0, allow_inf_nan=False)
+    address: str | None = Field(None, min_length=1)
+    cpus_per_evaluation: float | None = Field(None, gt=0, allow_inf_nan=False)
+    gpus_per_evaluation: float | None = Field(None, ge=0, allow_inf_nan=False)
     out: str | None = Field(None, min_length=1)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what :func:`evonas.search` is called with, beside the problem."""
+        arguments = self.model_dump(exclude={"problem", *RAY_KEYS})
+        if self.runner == "ray":
+            arguments["runner_options"] = self.model_dump(include=set(RAY_KEYS), exclude_none=True)
+        return arguments
 
     def save(self, directory: Path) -> None:
         """Write the configuration, defaults included, where a search would read it again."""
@@ -87,21 +110,35 @@ def make_config(
     in_file = settings.setdefault("options", {})
     if isinstance(in_file, dict):
         settings["options"] = in_file | dict(options or {})
-    alone = settings.get("runner") == "serial"
-    settings.setdefault("workers", 1 if alone else available_cores())
+    on_ray = settings.get("runner") == "ray"
+    if on_ray:
+        settings.setdefault("grace", RAY_GRACE)
+    else:
+        settings.setdefault(
+            "workers", 1 if settings.get("runner") == "serial" else available_cores()
+        )
+
+    def place(key: str) -> str:
+        if key in given:
+            return f"--{key.replace('_', '-')}"
+        return f"'{key}' in '{file}', line {lines[key]}"
+
     try:
-        return Config.model_validate(settings)
+        config = Config.model_validate(settings)
+        for key in RAY_KEYS:
+            if key in settings and not on_ray:
+                raise ConfigError(f"{place(key)} is for the runner 'ray', not '{config.runner}'")
+        return config
     except ValidationError as error:
         # A misspelt key comes first: it may be the reason why another one is missing.
         first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     key, kind = str(first["loc"][0]), first["type"]
     if kind == "missing":
         raise ConfigError(f"'{file}' does not name a problem; add a line such as 'problem: digits'")
-    place = f"--{key}" if key in given else f"'{key}' in '{file}', line {lines[key]}"
     if kind == "extra_forbidden":
-        raise ConfigError(f"unknown key {place}{did_you_mean(key, Config.model_fields)}")
+        raise ConfigError(f"unknown key {place(key)}{did_you_mean(key, Config.model_fields)}")
     right = RIGHT.get(kind, first["msg"]).format(**first.get("ctx", {}))
-    raise ConfigError(f"{place} is {first['input']!r}; it must be {right}")
+    raise ConfigError(f"{place(key)} is {first['input']!r}; it must be {right}")
 
 
 RIGHT = {

@@ -13,7 +13,7 @@ from evonas.lock import take_lock
 
 RUNS = Path("results/runs")
 
-FILES = ("config.yaml", "manifest.json", "report.html", "journal.*", "front.*", "models")
+FILES = ("config.yaml", "manifest.json", "report.html", "ray.log", "journal.*", "front.*", "models")
 """What a run's directory holds, and all that is ever removed from it."""
 
 

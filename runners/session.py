@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -29,8 +30,33 @@ def print_json(result: object) -> None:
     print(json.dumps(result, indent=2, default=str))
 
 
+@contextmanager
+def standard_error_in(log: Path | None) -> Iterator[TextIO]:
+    """Send what anything writes to standard error to a file, and return the way to the screen.
+
+    Args:
+        log: It is appended to; ``None`` leaves everything on the screen.
+    """
+    if log is None:
+        yield sys.stderr
+        return
+    sys.stderr.flush()
+    # Ray's own processes and libraries write to the descriptor, past anything in Python.
+    with os.fdopen(os.dup(2), "w", buffering=1) as screen, log.open("ab") as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield screen
+        finally:
+            sys.stderr.flush()
+            os.dup2(screen.fileno(), 2)
+
+
 def carry_out(
-    start: Callable[[ProgressDisplay], Run], directory: Path, problem: Problem, as_json: bool
+    start: Callable[[ProgressDisplay], Run],
+    directory: Path,
+    problem: Problem,
+    as_json: bool,
+    log: Path | None = None,
 ) -> None:
     """Search, write the front's files and models, and print the front.
 
@@ -39,13 +65,14 @@ def carry_out(
         directory: The run's.
         problem: Prepared by ``start``.
         as_json: Print the result for programs.
+        log: Where everything else goes that is written to standard error.
 
     Raises:
         WorkError: No evaluation succeeded, or a model is not what it should be.
     """
     # What a problem prints goes where the progress goes: standard output is for the result.
-    with redirect_stdout(sys.stderr):
-        with ProgressDisplay(console(sys.stderr)) as display:
+    with redirect_stdout(sys.stderr), standard_error_in(log) as screen:
+        with ProgressDisplay(console(screen)) as display:
             try:
                 run = start(display)
             except KeyboardInterrupt:
