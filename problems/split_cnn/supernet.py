@@ -2,7 +2,9 @@
 
 A sub-network takes the first outer and hidden channels of each convolution, the centre of each
 depthwise kernel, and the first blocks of each stage. So the channels of any two knob values
-overlap, and the wider ones contain the narrower ones.
+overlap, and the wider ones contain the narrower ones. Only the channels between blocks follow the
+knob (``architecture.py`` says why); ``results/knob.csv`` has what came of it: R^2 against the knob
+is above 0.99 for multiply-accumulates, parameters and payload, and above 0.95 for latency.
 
 Batch normalisation keeps no running statistics: those of one sub-network ruin another (Yu &
 Huang, "Universally Slimmable Networks", ICCV 2019, section 3.1). In training it uses the batch; a

@@ -57,7 +57,7 @@ class TrainingSettings:
         ConfigError: A value is out of range.
     """
 
-    epochs: int = 20
+    epochs: int = 30
     batch: int = 64
     learning_rate: float = 12e-3
     weight_decay: float = 1e-2
