@@ -1,0 +1,1 @@
+"""The commands that make the committed results; they may compose everything."""
