@@ -29,7 +29,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch.nn import functional
 
 from evonas.errors import DataError, did_you_mean
@@ -152,9 +152,10 @@ def _read(file: Path) -> Images:
     try:
         with Image.open(file) as image:
             grey = image.mode in ("1", "L", "LA")
-            return _image(np.asarray(image.convert("L" if grey else "RGB")), f"image '{file}'")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+            pixels = np.asarray(image.convert("L" if grey else "RGB"))
+    except Exception as error:  # What a decoder raises for a broken file is not documented.
         raise DataError(f"image '{file}' cannot be read: {error}") from error
+    return _image(pixels, f"image '{file}'")
 
 
 def _npz(path: str, size: Size | None) -> Dataset:
@@ -208,7 +209,9 @@ def _module(path: str, size: Size | None) -> Dataset:
     if not images:
         raise DataError(f"{where} is empty")
     stacked = _stack(images, size, [f"item {index} of {where}" for index in range(len(images))])
-    return _dataset(where, stacked, np.array(labels), getattr(data, "classes", None))
+    classes = getattr(data, "classes", None)
+    names = classes if isinstance(classes, list | tuple) else None
+    return _dataset(where, stacked, np.array(labels), names)
 
 
 def _imported(path: str) -> Any:

@@ -191,9 +191,11 @@ def test_folder_of_several_sizes(folder):
 
 def test_a_broken_image_is_named(folder):
     file = folder / "dog" / "2.png"
-    file.write_bytes(file.read_bytes()[:60])
-    with pytest.raises(DataError, match=f"image '{file}' cannot be read"):
-        load(f"folder:{folder}")
+    whole = file.read_bytes()
+    for broken in (b"", b"no image", whole[:60], whole[:20] + whole[40:]):
+        file.write_bytes(broken)
+        with pytest.raises(DataError, match=f"image '{file}' cannot be read"):
+            load(f"folder:{folder}")
 
 
 def test_folders_that_are_no_data(folder, tmp_path):
@@ -225,6 +227,8 @@ MODULE = """
             return self.make(index), torch.tensor(index % 2)
 
     ready = Pairs()
+    class Unnamed(Pairs):
+        classes = 2
     pictures = Pairs(lambda i: Image.new("RGB", (9, 8), (20 * i, 0, 0)))
     listed = [(np.full((8, 8, 3), i / 12), i % 2) for i in range(12)]
     def factory():
@@ -257,6 +261,7 @@ def module(tmp_path, monkeypatch):
         ("ready", (1, 8, 8)),
         ("Pairs", (1, 8, 8)),
         ("factory", (1, 8, 8)),
+        ("Unnamed", (1, 8, 8)),
         ("pictures", (3, 8, 9)),
         ("listed", (3, 8, 8)),
     ],
@@ -266,7 +271,7 @@ def test_modules(module, name, image):
     data = load(f"module:{module}:{name}")
     check(data)
     assert data.image == image
-    assert data.classes == (("0", "1") if name == "listed" else ("a", "b"))
+    assert data.classes == (("0", "1") if name in ("listed", "Unnamed") else ("a", "b"))
     assert sys.path == path
 
 
