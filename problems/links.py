@@ -104,10 +104,10 @@ LINKS = {
             "802.15.4",
             "64.9% of 250 kbit/s, Latré et al., 'Throughput and Delay Analysis of Unslotted IEEE "
             "802.15.4' (Journal of Networks 2006); round trip assumed: two short frames; radio "
-            "power assumed: 0 dBm transceivers draw about 20 mA at 3 V",
+            "power of Nordic's nRF52840 at 8 dBm: 15 mA at 3 V, 5 of them the idle device's",
             uplink_mbps=0.162,
             round_trip_ms=6,
-            transmit_watts=0.06,
+            transmit_watts=0.030,
         ),
     )
 }

@@ -1,0 +1,262 @@
+"""The problem ``digits``, or any images: split networks for a device, a server and a link."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+from evonas.errors import ConfigError, ProblemError
+from evonas.problem import Constraint, Metric, Objective, Problem, Report
+from evonas.space import Genome, Value
+from problems import devices, links
+from problems.split_cnn import architecture, datasets
+from problems.split_cnn.architecture import Architecture, SupernetConfig
+from problems.split_cnn.datasets import Dataset
+from problems.split_cnn.deploy import deploy
+from problems.split_cnn.evaluator import Evaluator, Images, Labels, Pair, Prepared, views
+from problems.split_cnn.measure import reference_ms
+from problems.split_cnn.supernet import CALIBRATION_IMAGES
+from problems.split_cnn.training import TrainingSettings
+from problems.split_cnn.weights import cache_folder, load_or_train
+
+VERIFICATION_IMAGES = 128
+"""Validation images that an exported pair is verified on."""
+
+TIMES = ("latency_ms", "device_ms", "server_ms", "device_energy_mj")
+"""Metrics that follow from the measured times."""
+
+
+class SplitCNN(Problem):
+    """Search architecture, width, split point and payload of a convolutional network.
+
+    The network's head runs on the device, its payload crosses the link, its tail runs on the
+    server::
+
+        latency_ms       = device_ms + link_ms + server_ms
+        link_ms          = round trip + 8 payload_bytes / uplink, or 0 if nothing crosses
+        device_energy_mj = device_ms * compute power
+                         + 8 payload_bytes / uplink * (idle power + transmit power)
+                         + (round trip + server_ms) * idle power
+
+    The energy is the device's alone, in the form of Kang et al., "Neurosurgeon" (ASPLOS 2017):
+    time of each phase times the power that it draws. What the radio draws while it waits is not
+    counted apart from the device's idle power.
+
+    Args:
+        data: ``digits``, ``folder:PATH``, ``npz:PATH`` or ``module:NAME``; see ``datasets.py``.
+        image_size: Resize all images to this many pixels in both directions.
+        device: A preset of ``devices.py``, or ``"factor=20,compute_watts=3,idle_watts=1"``.
+        server: The same.
+        link: A preset of ``links.py``, or ``"uplink_mbps=10,round_trip_ms=30"``.
+        objectives: Metrics to minimise, as a list or joined by commas.
+        max_error: Designs with a larger error in % are infeasible; and so on.
+        max_latency_ms: Bound in ms.
+        max_device_energy_mj: Bound in mJ.
+        max_payload_bytes: Bound in bytes.
+        max_head_memory_bytes: Bound in bytes.
+        max_params: Bound on weights of the whole network.
+        validation_images: At most this many of the validation images score a design.
+        epochs: Passes over the training images; left out, as many as digits needs.
+        train_seed: Of the supernet's training.
+        threads: Of the supernet's training.
+        torch_device: Where the supernet is trained, ``cpu`` or ``cuda``.
+
+    Raises:
+        UsageError: An option is not what it should be.
+    """
+
+    highlight = "split"
+    final_metrics: ClassVar[Sequence[Metric]] = (Metric("test_error", "%"),)
+
+    def __init__(
+        self,
+        data: str = "digits",
+        image_size: int | None = None,
+        device: str = "microcontroller",
+        server: str = "server",
+        link: str = "802.15.4",
+        objectives: str | Sequence[str] = ("error", "latency_ms", "device_energy_mj"),
+        max_error: float | None = None,
+        max_latency_ms: float | None = None,
+        max_device_energy_mj: float | None = None,
+        max_payload_bytes: float | None = None,
+        max_head_memory_bytes: float | None = None,
+        max_params: float | None = None,
+        validation_images: int = 1800,
+        epochs: int | None = None,
+        train_seed: int = 0,
+        threads: int = 1,
+        torch_device: str = "cpu",
+    ) -> None:
+        for name, low in (("image_size", 8), ("validation_images", 1), ("epochs", 1)):
+            _check_whole(name, locals()[name], low)
+        self._data, self._size = data, None if image_size is None else (image_size, image_size)
+        self._config = SupernetConfig(self._dataset.image, len(self._dataset.classes))
+        settings = TrainingSettings(seed=train_seed, threads=threads)
+        self._settings = settings if epochs is None else replace(settings, epochs=epochs)
+        self._torch_device = torch_device
+        self._validation_images = validation_images
+        self._device, self._server = devices.device(device), devices.device(server)
+        self._link = links.link(link)
+        self._prepared: Prepared | None = None
+
+        self.space = architecture.space(self._config)
+        self.metrics = _metrics(self.space.names)
+        names = objectives.split(",") if isinstance(objectives, str) else objectives
+        self.objectives = [Objective(name.strip()) for name in names]
+        bounds = {
+            "error": max_error,
+            "latency_ms": max_latency_ms,
+            "device_energy_mj": max_device_energy_mj,
+            "payload_bytes": max_payload_bytes,
+            "head_memory_bytes": max_head_memory_bytes,
+            "params": max_params,
+        }
+        self.constraints = [
+            Constraint(metric, upper=_number(f"max_{metric}", bound))
+            for metric, bound in bounds.items()
+            if bound is not None
+        ]
+        self.notes = [f"device {self._device}", f"server {self._server}", f"link {self._link}"]
+
+    def canonical(self, genome: Genome) -> Mapping[str, Value]:
+        """Map genomes of equal channel counts and equal cuts to one."""
+        return architecture.canonical(genome, self._config)
+
+    def memory_key(self, metric: str, genome: Genome) -> Mapping[str, Value]:
+        """The error depends on the cut only if the payload is rounded there."""
+        key = super().memory_key(metric, genome)
+        if metric in ("error", "test_error") and not self._rounds(genome):
+            return {name: key[name] for name in key if name not in ("split", "payload_bits")}
+        return key
+
+    def prepare(self, report: Report) -> None:
+        """Train the supernet, or load its weights, and calibrate the reference network."""
+        weights = load_or_train(
+            self._config, self._dataset, self._settings, report, self._torch_device
+        )
+        images, labels = self._dataset.part("validation")
+        self._prepared = Prepared(
+            weights,
+            self._dataset.part("train")[0][:CALIBRATION_IMAGES],
+            *views(images, labels, self._validation_images, self._settings.shift),
+            reference_ms(cache_folder()),
+        )
+        self.__dict__.pop("_evaluator", None)
+
+    def evaluate(self, genome: Genome, metrics: Sequence[str]) -> Mapping[str, float]:
+        """Measure a design; times are measured, all else is the same on every call."""
+        wanted = set(metrics)
+        found: dict[str, float] = {}
+        if "error" in wanted:
+            prepared = self._ready
+            found["error"] = self._error(genome, prepared.images, prepared.labels)
+        if wanted & set(TIMES):
+            found |= self._times(genome)
+        if wanted - set(found):
+            found |= self._sizes(genome)
+        return {name: found[name] for name in metrics}
+
+    def final(self, genome: Genome) -> Mapping[str, float]:
+        """Score a design on the test images."""
+        return {"test_error": self._error(genome, *self._dataset.part("test"))}
+
+    def export(self, genome: Genome, directory: Path) -> None:
+        """Write ``head.onnx``, ``tail.onnx`` and ``manifest.json``, verified on real images."""
+        images = self._ready.images[:VERIFICATION_IMAGES]
+        deploy(self._pair(genome).split, directory, images, self._dataset.classes, genome)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what a worker can do without, or builds again."""
+        left_out = ("_dataset", "_evaluator")
+        return {name: value for name, value in vars(self).items() if name not in left_out}
+
+    @cached_property
+    def _dataset(self) -> Dataset:
+        return datasets.load(self._data, self._size)
+
+    @cached_property
+    def _evaluator(self) -> Evaluator:
+        return Evaluator(self._config, self._ready)
+
+    @property
+    def _ready(self) -> Prepared:
+        if self._prepared is None:
+            raise ProblemError("the problem is not prepared; call prepare(print) first")
+        return self._prepared
+
+    def _rounds(self, genome: Genome) -> bool:
+        """Whether the payload holds less than the features."""
+        return genome.get("payload_bits", 32) != 32
+
+    def _place(self, genome: Genome) -> tuple[Architecture, int, int]:
+        """Architecture, cut and payload bits."""
+        bits = cast(int, genome.get("payload_bits", 32))
+        cut = architecture.cut(genome, self._config)
+        return architecture.architecture(genome, self._config), cut, bits
+
+    def _pair(self, genome: Genome) -> Pair:
+        return self._evaluator.pair(*self._place(genome))
+
+    def _error(self, genome: Genome, images: Images, labels: Labels) -> float:
+        if not self._rounds(genome):
+            # The same for all cuts, to the last bit: score the network in one piece.
+            genome = {**genome, "split": self._config.last_split}
+        return self._evaluator.error(self._pair(genome), images, labels)
+
+    def _times(self, genome: Genome) -> dict[str, float]:
+        pair = self._pair(genome)
+        head, tail = self._evaluator.times(pair)
+        device, server = head * self._device.factor, tail * self._server.factor
+        payload = pair.split.payload_bytes
+        link = self._link.total_ms(payload)
+        return {
+            "latency_ms": device + link + server,
+            "device_ms": device,
+            "server_ms": server,
+            "device_energy_mj": device * self._device.compute_watts
+            + self._link.send_ms(payload) * self._link.transmit_watts
+            + (link + server) * self._device.idle_watts,
+        }
+
+    def _sizes(self, genome: Genome) -> dict[str, float]:
+        split = self._evaluator.sketch(*self._place(genome))
+        return {
+            "link_ms": self._link.total_ms(split.payload_bytes),
+            "payload_bytes": split.payload_bytes,
+            "macs": sum(split.subnet.macs),
+            "params": sum(split.subnet.params),
+            "head_memory_bytes": split.subnet.head_memory_bytes(split.cut),
+        }
+
+
+def _metrics(genes: Sequence[str]) -> list[Metric]:
+    network = [gene for gene in genes if gene not in ("split", "payload_bits")]
+    payload = ["width", "split", "payload_bits"]
+    return [
+        Metric("error", "%"),
+        Metric("latency_ms", "ms"),
+        Metric("device_ms", "ms"),
+        Metric("link_ms", "ms", payload, expensive=False),
+        Metric("server_ms", "ms"),
+        Metric("device_energy_mj", "mJ"),
+        Metric("payload_bytes", "B", payload, expensive=False),
+        Metric("macs", "", network, expensive=False),
+        Metric("params", "", network, expensive=False),
+        Metric("head_memory_bytes", "B", [*network, "split"], expensive=False),
+    ]
+
+
+def _check_whole(name: str, value: object, low: int) -> None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if value is not None and not (whole and cast(int, value) >= low):
+        raise ConfigError(f"{name} is {value!r}; it must be a whole number from {low} on")
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigError(f"{name} is {value!r}; it must be a number")
+    return float(value)
