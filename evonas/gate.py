@@ -1,18 +1,230 @@
-"""Gates: which candidates are worth evaluating."""
+"""Gates: which proposals are worth evaluating."""
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from evonas.records import Candidate, Decision, Evaluation, Verdict
+import numpy as np
+from numpy.typing import NDArray
+
+from evonas.forecast import Forecast, Outlook
+from evonas.pareto import non_dominated
+from evonas.problem import Problem
+from evonas.records import Decision, Evaluation, Verdict
+from evonas.scaling import NormalScores
+from evonas.space import FloatArray, Genome, genome_key
+
+DRAWS = 200
+"""Draws from a prediction that its probability of entering the front is counted on."""
+
+OPTIMISM = 0.5
+"""Standard deviations by which the spread along the predicted front takes predictions as better."""
+
+STRANGER = 0.2
+"""Weight of a design that is no neighbour of the front, next to 1 of one that is."""
 
 
 class EvaluateAll:
     """The gate of a search without surrogates."""
 
-    def judge(self, candidates: Sequence[Candidate]) -> list[Verdict]:
-        """Let every candidate through."""
-        return [Verdict(Decision.EVALUATE, "no surrogate") for _ in candidates]
+    choice = 1
+
+    def judge(self, genomes: Sequence[Genome], wanted: int) -> list[Verdict | None]:
+        """Let every proposal through."""
+        return [Verdict(Decision.EVALUATE, "no surrogate") for _ in genomes]
 
     def observe(self, evaluations: Sequence[Evaluation]) -> None:
         """Learn nothing."""
+
+
+@dataclass(frozen=True)
+class _View:
+    """Proposals as the gate sees them, all costs as normal scores among the evaluated ones.
+
+    Args:
+        means: Shape (proposals, objectives).
+        deviations: Likewise.
+        reached: The front and the expectations of what is running, shape (points, objectives).
+        entering: Probability of being feasible and of entering the front, shape (proposals,).
+        hopeful: Proposals that are more likely feasible than not.
+    """
+
+    means: FloatArray
+    deviations: FloatArray
+    reached: FloatArray
+    entering: FloatArray
+    hopeful: NDArray[np.bool_]
+
+
+class SurrogateGate:
+    """Prunes what is predicted to be dominated, and chooses among the rest.
+
+    Half of the designs that it evaluates are spread along the predicted front, each as far as
+    possible from all that is known and chosen; this finds the shape of the front quickly. The
+    other half are those most likely to enter the front, neighbours of the front (one gene apart)
+    preferred; this finds the last points, which differ from their neighbours by little more than
+    noise.
+
+    Args:
+        problem: What is searched.
+        forecast: Predicts; it is told of evaluations through the gate.
+        prune: Probability of being dominated, or infeasible, from which on a design is pruned.
+        audits: Share of the pruned designs that are evaluated all the same.
+        seed: Decides which.
+    """
+
+    choice = 40
+
+    def __init__(
+        self,
+        problem: Problem,
+        forecast: Forecast,
+        *,
+        prune: float = 0.95,
+        audits: float = 0.005,
+        seed: int = 0,
+    ) -> None:
+        self._problem = problem
+        self._forecast = forecast
+        self._prune = prune
+        self._audits = audits
+        self._seed = seed
+        self._pending: dict[str, Genome] = {}
+        self._draws = np.random.default_rng(0).standard_normal((DRAWS, len(problem.objectives)))
+
+    def observe(self, evaluations: Sequence[Evaluation]) -> None:
+        """Learn from evaluations."""
+        self._forecast.observe(evaluations)
+        for evaluation in evaluations:
+            self._pending.pop(genome_key(evaluation.candidate.genome), None)
+
+    def judge(self, genomes: Sequence[Genome], wanted: int) -> list[Verdict | None]:
+        """Choose, prune and audit; see the protocol."""
+        if not self._forecast.ready:
+            opening = Verdict(Decision.EVALUATE, "opening design")
+            return [opening if row < wanted else None for row in range(len(genomes))]
+        outlook = self._forecast.outlook(genomes)
+        view = self._view(outlook)
+        verdicts: list[Verdict | None] = [None] * len(genomes)
+        dominated = 1 - view.entering >= self._prune
+        for row in _rows(dominated):
+            reason = f"predicted dominated with probability {1 - view.entering[row]:.3f}"
+            predictions = outlook.predictions(row)
+            if outlook.impossible[row] or not predictions:
+                reason = "known to be dominated or infeasible"
+            verdicts[row] = Verdict(Decision.PRUNE, reason, predictions)
+        audited = [row for row in _rows(dominated) if self._is_audited(genomes[row])]
+        # At most half of a batch goes to audits; the rest of them come when proposed again.
+        reasons = dict.fromkeys(audited[: (wanted + 1) // 2], "audit")
+        self._choose(view, self._near_front(genomes), wanted, reasons)
+        for row, reason in reasons.items():
+            decision = Decision.AUDIT if reason == "audit" else Decision.EVALUATE
+            before = verdicts[row]
+            if before is not None:
+                reason = f"{reason}: {before.reason}"
+            verdicts[row] = Verdict(decision, reason, outlook.predictions(row))
+            self._pending[genome_key(genomes[row])] = genomes[row]
+        return verdicts
+
+    def _is_audited(self, genome: Genome) -> bool:
+        """Draw by the design itself: the same at every proposal, and after a resume."""
+        text = f"{self._seed} {genome_key(genome)}"
+        digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+        return int.from_bytes(digest) / 2**64 < self._audits
+
+    def _view(self, outlook: Outlook) -> _View:
+        forecast, objectives = self._forecast, self._problem.objectives
+        evaluated = forecast.costs(forecast.evaluations)
+        front = forecast.costs(forecast.front())
+        pending = list(self._pending.values())
+        expected = forecast.outlook(pending) if pending else None
+        means, deviations, known = [], [], []
+        for column, objective in enumerate(objectives):
+            scale = NormalScores.fit(evaluated[:, column])
+            mean = objective.sign * outlook.means[objective.metric]
+            deviation = outlook.deviations[objective.metric]
+            low, high = scale.to_scores(mean - deviation), scale.to_scores(mean + deviation)
+            means.append(scale.to_scores(mean))
+            deviations.append((high - low) / 2)
+            here = front[:, column]
+            if expected is not None:
+                here = np.append(here, objective.sign * expected.means[objective.metric])
+            known.append(scale.to_scores(here))
+        scores, spreads = np.column_stack(means), np.column_stack(deviations)
+        reached = np.column_stack(known)
+        feasible = self._feasible(outlook)
+        entering = feasible * self._non_dominated(scores, spreads, reached[: len(front)])
+        return _View(scores, spreads, reached, entering, feasible > 0.5)
+
+    def _non_dominated(
+        self, means: FloatArray, deviations: FloatArray, front: FloatArray
+    ) -> FloatArray:
+        """Count the draws in which no member of the front dominates, shape (proposals,)."""
+        if not len(front):
+            return np.ones(len(means))
+        count = np.zeros(len(means))
+        for draw in self._draws:
+            point = (means + draw * deviations)[:, None, :]
+            beaten = (front <= point).all(axis=2) & (front < point).any(axis=2)
+            count += ~beaten.any(axis=1)
+        share: FloatArray = count / DRAWS
+        return share
+
+    def _feasible(self, outlook: Outlook) -> FloatArray:
+        """Probability of having values and keeping every constraint, shape (proposals,)."""
+        probability: FloatArray = 1.0 - outlook.impossible.astype(float)
+        for constraint in self._problem.constraints:
+            mean = outlook.means[constraint.metric]
+            deviation = np.maximum(outlook.deviations[constraint.metric], 1e-12)
+            probability *= _normal_below((constraint.upper - mean) / deviation)
+            probability *= _normal_below((mean - constraint.lower) / deviation)
+        return probability
+
+    def _near_front(self, genomes: Sequence[Genome]) -> NDArray[np.bool_]:
+        """Whether a proposal differs from a member of the front in one gene."""
+        space = self._problem.space
+        front = [evaluation.candidate.genome for evaluation in self._forecast.front()]
+        if not front:
+            return np.zeros(len(genomes), dtype=bool)
+        codes, own = space.encode(front), space.encode(genomes)
+        return np.array([((codes != code).sum(axis=1) <= 1).any() for code in own])
+
+    def _choose(
+        self, view: _View, near: NDArray[np.bool_], wanted: int, reasons: dict[int, str]
+    ) -> None:
+        """Add to ``reasons`` until as many as wanted have one."""
+        optimistic = view.means - OPTIMISM * view.deviations
+        hopeful = np.array([r for r in _rows(view.hopeful) if r not in reasons], dtype=int)
+        edge = [int(row) for row in hopeful[non_dominated(optimistic[hopeful])]]
+        # One design at a time (an asynchronous search) takes the two halves in turn.
+        turn = len(self._forecast.evaluations) + len(self._pending)
+        spread = (max(0, wanted - len(reasons)) + turn % 2) // 2
+        reached = view.reached
+        while edge and spread:
+            gaps = np.square(optimistic[edge][:, None, :] - reached).sum(axis=2)
+            row = edge.pop(int(gaps.min(axis=1, initial=np.inf).argmax()))
+            reasons[row] = "spread along the predicted front"
+            reached = np.vstack([reached, optimistic[row]])
+            spread -= 1
+        appeal = view.entering * np.where(near, 1.0, STRANGER)
+        # When nothing is left that might enter the front, the least hopeless come first.
+        for row in map(int, np.lexsort((optimistic.sum(axis=1), -appeal))):
+            if len(reasons) >= wanted:
+                return
+            if row not in reasons:
+                place = "next to the front" if near[row] else "away from the front"
+                reasons[row] = (
+                    f"enters the front with probability {view.entering[row]:.3f}, {place}"
+                )
+
+
+def _rows(mask: NDArray[np.bool_]) -> list[int]:
+    return [int(row) for row in np.flatnonzero(mask)]
+
+
+def _normal_below(scores: FloatArray) -> FloatArray:
+    """Cumulative distribution function of the standard normal distribution."""
+    return np.array([math.erfc(-score / math.sqrt(2)) / 2 for score in scores])

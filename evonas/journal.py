@@ -33,7 +33,7 @@ SCHEMA = 1
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE candidates (
-    id INTEGER PRIMARY KEY, batch INTEGER NOT NULL, genome TEXT NOT NULL UNIQUE,
+    id INTEGER PRIMARY KEY, batch INTEGER NOT NULL, genome TEXT NOT NULL,
     decision TEXT NOT NULL, reason TEXT NOT NULL, predictions TEXT NOT NULL
 );
 CREATE TABLE evaluations (

@@ -19,7 +19,7 @@ from evonas.journal import Journal
 from evonas.memory import Memory
 from evonas.problem import Problem
 from evonas.protocols import Gate, Optimizer, Runner
-from evonas.records import Candidate, Decision, Evaluation, Status, Task
+from evonas.records import Candidate, Decision, Evaluation, Status, Task, Verdict
 from evonas.space import genome_key
 
 POLL_SECONDS = 0.5
@@ -153,7 +153,8 @@ class Search:
         self._batch = 0
         self._told = 0
         self._evaluated = 0
-        self._pruned = 0
+        self._pruned: set[str] = set()
+        self._proposed = 0
         self._failed = 0
         self._state = "running"
         self._seconds_before = 0.0
@@ -182,10 +183,11 @@ class Search:
 
     def _restore(self) -> None:
         for candidate, verdict in self._journal.candidates():
-            self._seen.add(genome_key(candidate.genome))
+            self._proposed += 1
             if verdict.decision is Decision.PRUNE:
-                self._pruned += 1
+                self._pruned.add(genome_key(candidate.genome))
             else:
+                self._seen.add(genome_key(candidate.genome))
                 self._pending[candidate.id] = candidate
         evaluations = self._journal.evaluations()
         for evaluation in evaluations:
@@ -230,23 +232,27 @@ class Search:
 
     def _propose(self) -> None:
         self._tell()
-        genomes = self._optimizer.ask(self._wanted(), self._seen)
+        wanted = self._wanted()
+        genomes = self._optimizer.ask(wanted * self._gate.choice, self._seen)
         if not genomes:
             if not self._pending:
                 self._state = "exhausted"
             else:
                 self._record(self._runner.wait(POLL_SECONDS))
             return
-        first = len(self._seen)
-        candidates = [Candidate(first + i, g, self._batch) for i, g in enumerate(genomes)]
-        verdicts = self._gate.judge(candidates)
-        judged = list(zip(candidates, verdicts, strict=True))
+        judged: list[tuple[Candidate, Verdict]] = []
+        for genome, verdict in zip(genomes, self._gate.judge(genomes, wanted), strict=True):
+            key = genome_key(genome)
+            pruned = verdict is not None and verdict.decision is Decision.PRUNE
+            if verdict is None or (pruned and key in self._pruned):
+                continue
+            judged.append((Candidate(self._proposed, genome, self._batch), verdict))
+            self._proposed += 1
+            (self._pruned if pruned else self._seen).add(key)
         state = {"optimizer": self._optimizer.state(), "seconds": self._seconds}
         self._journal.commit(candidates=judged, snapshot=(self._batch, self._told, state))
         self._batch += 1
-        self._seen.update(genome_key(genome) for genome in genomes)
         accepted = [c for c, verdict in judged if verdict.decision is not Decision.PRUNE]
-        self._pruned += len(judged) - len(accepted)
         self._pending.update({c.id: c for c in accepted})
         for candidate in accepted:
             self._dispatch(candidate)
@@ -322,9 +328,9 @@ class Search:
         if self._budget.seconds is not None:
             shares.append(seconds / self._budget.seconds)
         return Progress(
-            proposed=len(self._seen),
+            proposed=self._proposed,
             evaluated=self._evaluated,
-            pruned=self._pruned,
+            pruned=len(self._pruned),
             failed=self._failed,
             front_size=len(self._tracker.costs),
             hypervolume=self._tracker.hypervolume,

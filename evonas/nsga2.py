@@ -165,12 +165,19 @@ class NSGA2:
         problem: Gives the space, the objectives and the constraints.
         population: Number of survivors, at least 2.
         seed: Of the generator that all decisions draw from.
+        opening: The designs to begin with, as encoded vectors; left out, a random population.
 
     Raises:
         UsageError: The population is smaller than 2.
     """
 
-    def __init__(self, problem: Problem, population: int = 40, seed: int = 0) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        population: int = 40,
+        seed: int = 0,
+        opening: Sequence[FloatArray] | None = None,
+    ) -> None:
         if population < 2:
             raise UsageError(f"the population is {population}; NSGA-II needs at least 2")
         space = problem.space
@@ -197,7 +204,9 @@ class NSGA2:
             ),
             seed=seed,
         )
-        self._opening: list[FloatArray] = list(space.sample(population, self._rng))
+        if opening is None:
+            opening = list(space.sample(population, self._rng))
+        self._opening = list(opening)
 
     @property
     def _rng(self) -> np.random.Generator:

@@ -23,12 +23,17 @@ class Metric:
         genes: The genes that it depends on; ``None`` means all. A value is read from memory
             when a design with the same values of these genes was evaluated before.
         expensive: Worth predicting. Cheap metrics are always computed.
+        rises_with: Integer and real genes that never make it smaller when they grow (a width and
+            the latency, say); a surrogate keeps to it.
+        falls_with: Likewise, never larger.
     """
 
     name: str
     unit: str = ""
     genes: Sequence[str] | None = None
     expensive: bool = True
+    rises_with: Sequence[str] = ()
+    falls_with: Sequence[str] = ()
 
     @property
     def label(self) -> str:
@@ -268,7 +273,7 @@ def check_problem(problem: Problem) -> None:
             + did_you_mean(str(problem.highlight), problem.space.names)
         )
     for m in problem.metrics:
-        for gene in m.genes or ():
+        for gene in (*(m.genes or ()), *m.rises_with, *m.falls_with):
             if gene not in problem.space.by_name:
                 raise ProblemError(
                     f"metric '{m.name}' of problem '{name}' depends on an unknown gene '{gene}'"

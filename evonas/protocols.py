@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from typing import Any, Protocol
 
-from evonas.records import Candidate, Evaluation, Task, Verdict
-from evonas.space import Genome
+from evonas.records import Evaluation, Task, Verdict
+from evonas.space import FloatArray, Genome
 
 
 class Optimizer(Protocol):
@@ -33,11 +33,46 @@ class Optimizer(Protocol):
         """Continue exactly where :meth:`state` was taken."""
 
 
-class Gate(Protocol):
-    """Decides which candidates are worth evaluating."""
+class Surrogate(Protocol):
+    """Predicts the expensive metrics of a problem; constructed with it."""
 
-    def judge(self, candidates: Sequence[Candidate]) -> list[Verdict]:
-        """Give one verdict a candidate, in order."""
+    def fit(self, genomes: Sequence[Genome], values: Mapping[str, FloatArray]) -> None:
+        """Learn from designs.
+
+        Args:
+            genomes: In canonical form and in the order of proposal, at least 10.
+            values: Metric -> array of shape (number of genomes,), finite, in the metric's unit.
+        """
+
+    def predict(
+        self, genomes: Sequence[Genome], metrics: Sequence[str]
+    ) -> Mapping[str, tuple[FloatArray, FloatArray]]:
+        """Predict what an evaluation would measure.
+
+        Returns:
+            Metric -> mean and standard deviation, noise of the measurement included, each of
+            shape (number of genomes,), in the metric's unit.
+        """
+
+
+class Gate(Protocol):
+    """Decides which proposals are worth evaluating."""
+
+    @property
+    def choice(self) -> int:
+        """How many proposals it wants to see for each evaluation, at least 1."""
+
+    def judge(self, genomes: Sequence[Genome], wanted: int) -> list[Verdict | None]:
+        """Judge proposals, one verdict each, in order.
+
+        ``None`` leaves a proposal undecided: it is forgotten, and may be proposed again. As many
+        as are wanted are evaluated or audited, unless fewer are proposed. A pruned design may be
+        proposed again too, and be evaluated when nothing better is left.
+
+        Args:
+            genomes: Canonical, never evaluated, all different.
+            wanted: How many evaluations there is room for.
+        """
 
     def observe(self, evaluations: Sequence[Evaluation]) -> None:
         """Learn from evaluations."""

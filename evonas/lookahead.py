@@ -1,0 +1,172 @@
+"""NSGA-II that looks several generations ahead on a surrogate before it proposes."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from evonas.forecast import Forecast
+from evonas.nsga2 import NSGA2
+from evonas.problem import Problem
+from evonas.records import Candidate, Evaluation, Status
+from evonas.space import Choice, FloatArray, Genome, Integer, Space, genome_key
+
+GENERATIONS = 10
+"""How far it looks ahead."""
+
+OPTIMISM = 0.5
+"""Standard deviations by which predictions are taken as better than their mean."""
+
+REAL_STEP = 0.05
+"""Standard deviation of the step to a neighbour in a real gene, as a share of its range."""
+
+
+def opening_designs(space: Space, n: int, rng: np.random.Generator) -> FloatArray:
+    """Spread designs over a space, its extremes first.
+
+    Up to five extremes have every gene at the same place of its range (all at the first option,
+    all at the last, and places between where a choice has more options). The others are a Latin
+    hypercube (McKay, Beckman and Conover 1979): each gene takes its values equally often.
+
+    Returns:
+        Encoded vectors of shape (n, number of genes).
+    """
+    longest = max((len(g.options) for g in space.genes if isinstance(g, Choice)), default=2)
+    places = np.linspace(0.0, 1.0, int(np.clip(longest, 2, 5)))[:, None]
+    finite = np.array([not np.isinf(gene.size) for gene in space.genes])
+    span = space.upper - space.lower
+    extremes = space.lower + np.where(finite, np.round(places * span), places * span)
+    rest = max(0, n - len(extremes))
+    strata = np.array([rng.permutation(rest) for _ in space.genes]).reshape(-1, rest).T
+    shares = (strata + rng.random(strata.shape)) / max(1, rest)
+    values = np.where(finite, np.floor(shares * (span + 1)), shares * span)
+    codes: FloatArray = np.vstack([extremes, space.lower + np.minimum(values, span)])[:n]
+    return codes
+
+
+def neighbours(space: Space, genomes: Sequence[Genome], rng: np.random.Generator) -> FloatArray:
+    """Change one gene of each genome in every way.
+
+    A choice takes every other option, an integer goes one up and down, and a real gene takes one
+    normal step of a twentieth of its range.
+
+    Returns:
+        Encoded vectors of shape (number of neighbours, number of genes).
+    """
+    changed: list[FloatArray] = []
+    for code in space.encode(genomes):
+        for column, gene in enumerate(space.genes):
+            if isinstance(gene, Choice):
+                values = [float(option) for option in range(len(gene.options))]
+            elif isinstance(gene, Integer):
+                values = [code[column] - 1, code[column] + 1]
+            else:
+                step = rng.normal(0.0, REAL_STEP * (gene.upper - gene.lower))
+                values = [code[column] + step]
+            for value in values:
+                if value != code[column] and gene.lower <= value <= gene.upper:
+                    other = code.copy()
+                    other[column] = value
+                    changed.append(other)
+    return np.array(changed).reshape(-1, len(space))
+
+
+class LookAhead:
+    """An :class:`evonas.protocols.Optimizer` that proposes what NSGA-II would find later.
+
+    Each ask starts NSGA-II from everything evaluated, runs it for some generations in which
+    predictions stand in for evaluations, and proposes the designs it came across, the neighbours
+    of the front, and the latest generations first. It keeps no state but a count: what it knows is
+    in the forecast.
+
+    Args:
+        problem: What is searched.
+        forecast: Predicts, and holds what was evaluated.
+        population: Survivors of every generation.
+        seed: Of everything random.
+        opening: How many designs to begin with.
+    """
+
+    def __init__(
+        self, problem: Problem, forecast: Forecast, population: int, seed: int, opening: int
+    ) -> None:
+        self._problem = problem
+        self._forecast = forecast
+        self._population = population
+        self._seed = seed
+        self._opening = opening_designs(problem.space, opening, np.random.default_rng([seed, 0]))
+        self._asks = 0
+
+    def ask(self, n: int, seen: Container[str]) -> list[Genome]:
+        """Propose up to ``n`` unseen canonical genomes, the most promising kinds first."""
+        self._asks += 1
+        rng = np.random.default_rng([self._seed, self._asks])
+        found: dict[str, Genome] = {}
+        if not self._forecast.ready:
+            self._add(self._opening, seen, found)
+            ahead = NSGA2(self._problem, self._population, int(rng.integers(2**31)), opening=())
+        else:
+            front = [evaluation.candidate.genome for evaluation in self._forecast.front()]
+            near = neighbours(self._problem.space, front, rng)
+            self._add(rng.permutation(near)[: n // 2], seen, found)
+            ahead = self._look_ahead(n, seen, found, int(rng.integers(2**31)))
+        if len(found) < n:
+            for genome in ahead.ask(n - len(found), _Union(seen, found)):
+                found[genome_key(genome)] = genome
+        return list(found.values())[:n]
+
+    def _look_ahead(
+        self, n: int, seen: Container[str], found: dict[str, Genome], seed: int
+    ) -> NSGA2:
+        ahead = NSGA2(self._problem, self._population, seed, opening=())
+        ahead.tell(self._forecast.evaluations)
+        for _ in range(GENERATIONS):
+            genomes = ahead.ask(self._population, _Union(seen, found))
+            if not genomes or len(found) >= n:
+                break
+            found.update((genome_key(genome), genome) for genome in genomes)
+            ahead.tell(self._expected(genomes))
+        return ahead
+
+    def _expected(self, genomes: Sequence[Genome]) -> list[Evaluation]:
+        """Make the evaluations that the forecast hopes for."""
+        outlook = self._forecast.outlook(genomes)
+        values = dict(outlook.means)
+        for objective in self._problem.objectives:
+            bonus = OPTIMISM * outlook.deviations[objective.metric]
+            values[objective.metric] = outlook.means[objective.metric] - objective.sign * bonus
+        return [
+            Evaluation(Candidate(0, g, 0), Status.OK, {m: float(v[i]) for m, v in values.items()})
+            for i, g in enumerate(genomes)
+            if not outlook.impossible[i]
+        ]
+
+    def _add(self, codes: FloatArray, seen: Container[str], found: dict[str, Genome]) -> None:
+        for code in codes:
+            genome = self._problem.canonical(self._problem.space.decode(code))
+            key = genome_key(genome)
+            if key not in seen:
+                found.setdefault(key, genome)
+
+    def tell(self, evaluations: Sequence[Evaluation]) -> None:
+        """Do nothing: evaluations come through the forecast."""
+
+    def state(self) -> dict[str, Any]:
+        """Return the number of asks."""
+        return {"asks": self._asks}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue exactly where :meth:`state` was taken."""
+        self._asks = state["asks"]
+
+
+class _Union:
+    """Keys that are in one of two containers."""
+
+    def __init__(self, first: Container[str], second: Container[str]) -> None:
+        self._first, self._second = first, second
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._first or key in self._second
