@@ -11,7 +11,6 @@ runner ``(task, attempts)`` and the worker an ``Evaluation``.
 
 from __future__ import annotations
 
-import importlib.machinery
 import os
 import pickle
 import select
@@ -29,6 +28,7 @@ from typing import Self
 import cloudpickle
 
 from evonas.errors import ProblemError
+from evonas.plugins import FILE_MODULE_PREFIX
 from evonas.problem import Problem
 from runners.worker import ONE_THREAD, describe_exception, evaluate
 
@@ -102,8 +102,7 @@ def pickled(
         ProblemError: The problem does not pickle.
     """
     module = sys.modules[type(problem).__module__]
-    package = module.__name__.partition(".")[0]
-    by_value = importlib.machinery.PathFinder.find_spec(package) is None
+    by_value = module.__name__ == "__main__" or module.__name__.startswith(FILE_MODULE_PREFIX)
     if by_value:
         cloudpickle.register_pickle_by_value(module)
     try:

@@ -1,0 +1,69 @@
+"""What the README shows works as it is written."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import evonas
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+YAML = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+
+
+def block(text):
+    (found,) = [source for source in PYTHON if text in source]
+    return found
+
+
+def test_the_problem_of_ones_own_is_short_and_can_be_searched(capsys):
+    source = block("class Kite")
+    lines = [line for line in source.splitlines() if line.strip()]
+    assert len(lines) <= 16
+    names = {}
+    exec(source, names)
+    exec(block("evonas.search("), names)
+    assert len(names["run"].front) > 10
+    assert "latency_ms" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_problem_of_ones_own_runs_in_processes_from_its_file(tmp_path, workers):
+    file = tmp_path / "kite.py"
+    file.write_text(block("class Kite"))
+    from evonas.plugins import load_problem
+
+    problem = load_problem(f"{file}:Kite")
+    run = evonas.search(problem, evaluations=60, runner="processes", workers=workers)
+    assert run.status()["evaluated"] == 60
+    assert run.status()["failed"] == 0
+
+
+def test_the_configuration_is_read_as_it_stands(tmp_path):
+    from runners.config import make_config
+
+    file = tmp_path / "config.yaml"
+    (text,) = YAML
+    file.write_text(text)
+    config = make_config({}, {}, file)
+    assert config.problem == "digits"
+    assert config.options == {"device": "raspberry-pi", "link": "lte"}
+    assert (config.evaluations, config.seed) == (400, 3)
+
+
+def test_a_pair_runs_in_ten_lines_with_onnxruntime_and_numpy():
+    source = block("InferenceSession")
+    assert len([line for line in source.splitlines() if line.strip()]) <= 10
+    assert set(re.findall(r"^import (\w+)", source, re.MULTILINE)) == {"numpy", "onnxruntime"}
+
+
+def test_every_option_that_is_shown_exists():
+    from evonas.plugins import option_defaults, problem_class
+
+    known = option_defaults(problem_class("digits"))
+    shown = set(re.findall(r"--set (\w+)=", README))
+    assert shown
+    assert shown <= set(known)
+    assert sys.version_info >= (3, 11)
