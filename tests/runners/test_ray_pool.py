@@ -1,10 +1,17 @@
-"""What every runner does, done by workers on a private Ray cluster."""
+"""Workers on a private Ray cluster."""
 
+import os
+import signal
+
+import numpy as np
 import pytest
+import ray
 
-from evonas.testing_runner import Misbehaving, RunnerSuite
+from evonas.errors import DataError, ProblemError, UsageError, WorkError
+from evonas.records import Status
+from evonas.testing_runner import Misbehaving, RunnerSuite, collect, task
 from runners.ray_cluster import joined
-from runners.ray_pool import RayRunner
+from runners.ray_pool import Patience, RayRunner
 
 pytestmark = pytest.mark.slow
 
@@ -21,3 +28,121 @@ class TestRayRunner(RunnerSuite):
 
     def make_runner(self, problem, **options):
         return RayRunner(problem, **options)
+
+
+@pytest.fixture
+def make():
+    """Make runners that are closed in the end."""
+    runners = []
+
+    def make_runner(problem, workers=1, **options):
+        runners.append(RayRunner(problem, workers=workers, **options))
+        return runners[-1]
+
+    yield make_runner
+    for runner in runners:
+        runner.close()
+
+
+class Weights(Misbehaving):
+    """Holds an array that is large enough to be shared."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = np.arange(100_000.0)
+
+    def evaluate(self, genome, metrics):
+        shared = not self.weights.flags.owndata and not self.weights.flags.writeable
+        return {"value": self.weights.sum() if shared else -1.0}
+
+
+class NoData(Misbehaving):
+    def check_worker(self):
+        raise DataError("there is no folder '/data/leaves'")
+
+
+class KillsItsWorker(Misbehaving):
+    def __reduce__(self):
+        return os._exit, (7,)
+
+
+class Unpicklable(Misbehaving):
+    def __init__(self):
+        super().__init__()
+        self.generator = (n for n in range(3))
+
+
+class Forking(Misbehaving):
+    """Leaves a process behind that holds the worker's connection open."""
+
+    def evaluate(self, genome, metrics):
+        if os.fork() == 0:
+            signal.pause()
+        os._exit(3)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"workers": 0}, {"timeout": 0}, {"retries": -1}, {"cpus_per_evaluation": 0},
+     {"gpus_per_evaluation": -1}],
+)  # fmt: skip
+def test_parameters_out_of_range_are_refused(options):
+    with pytest.raises(UsageError, match=r"at least|positive|more than 0"):
+        RayRunner(Misbehaving(), **options)
+
+
+def test_without_a_number_there_are_as_many_workers_as_fit(make):
+    assert make(Misbehaving(), workers=None, cpus_per_evaluation=2).workers == 2
+
+
+def lost_object():
+    """Return a reference to an object that went with the process that had made it."""
+
+    class Owner:
+        def make(self):
+            return [ray.put(np.zeros(100_000))]
+
+    owner = ray.remote(Owner).options(num_cpus=0).remote()
+    (reference,) = ray.get(owner.make.remote(), timeout=60)
+    ray.kill(owner)
+    return reference
+
+
+def test_arrays_are_shared_and_survive_their_loss_from_the_object_store(make):
+    runner = make(Weights())
+    runner.submit([task(1)])
+    (first,) = collect(runner, 1)
+    runner._reference = lost_object()
+    ray.kill(runner._workers[0].actor)
+    runner.submit([task(2)])
+    (second,) = collect(runner, 1)
+    for evaluation in (first, second):
+        assert evaluation.values == {"value": 99_999 * 100_000 / 2}
+
+
+def test_a_worker_that_cannot_see_the_data_says_so_before_the_search():
+    with pytest.raises(WorkError, match="no folder '/data/leaves'"):
+        RayRunner(NoData(), workers=2)
+
+
+def test_workers_that_die_at_start_end_the_work():
+    with pytest.raises(WorkError, match=r"cannot start.*exit code 7"):
+        RayRunner(KillsItsWorker(), workers=2)
+
+
+def test_what_does_not_pickle_is_refused():
+    with pytest.raises(ProblemError, match=r"Unpicklable.*generator"):
+        RayRunner(Unpicklable())
+
+
+def test_what_finds_no_place_is_told_with_what_there_is():
+    with pytest.raises(WorkError, match=r"asks for 64 CPUs .* have 4 CPUs and 0 GPUs"):
+        RayRunner(Misbehaving(), workers=1, cpus_per_evaluation=64, patience=Patience(start=1.0))
+
+
+def test_death_is_noticed_while_a_forked_process_holds_the_connection(make):
+    runner = make(Forking(), retries=0)
+    runner.submit([task(1)])
+    (evaluation,) = collect(runner, 1)
+    assert evaluation.status is Status.FAILED
+    assert evaluation.error == "the worker ended with exit code 3"
