@@ -28,7 +28,6 @@ from typing import Self
 import cloudpickle
 
 from evonas.errors import ProblemError
-from evonas.plugins import FILE_MODULE_PREFIX
 from evonas.problem import Problem
 from runners.worker import ONE_THREAD, describe_exception, evaluate
 
@@ -102,7 +101,9 @@ def pickled(
         ProblemError: The problem does not pickle.
     """
     module = sys.modules[type(problem).__module__]
-    by_value = module.__name__ == "__main__" or module.__name__.startswith(FILE_MODULE_PREFIX)
+    package = module.__name__.partition(".")[0]
+    # A worker has the same finders and paths, but none of what this process has loaded.
+    by_value = not any(finder.find_spec(package, None) for finder in sys.meta_path)
     if by_value:
         cloudpickle.register_pickle_by_value(module)
     try:
