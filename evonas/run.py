@@ -7,21 +7,24 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from evonas import plugins
 from evonas.errors import RunError, UsageError, WorkError, did_you_mean
+from evonas.forecast import Forecast
 from evonas.front import FORMATS, Front, cost_array, make_tracker
-from evonas.gate import EvaluateAll
+from evonas.gate import EvaluateAll, SurrogateGate
 from evonas.interrupt import StopRequest
 from evonas.journal import Journal
 from evonas.lock import is_locked
+from evonas.lookahead import LookAhead
 from evonas.loop import Budget, Observer, Search
 from evonas.manifest import write_manifest
 from evonas.models import export_models
 from evonas.nsga2 import NSGA2
+from evonas.outcome import surrogate_report
 from evonas.problem import Problem, Report, check_problem
-from evonas.protocols import Optimizer, Runner
+from evonas.protocols import Gate, Optimizer, Runner, Surrogate
 from evonas.records import Status
 
 RunnerFactory = Callable[..., Runner]
@@ -29,6 +32,13 @@ RunnerFactory = Callable[..., Runner]
 
 Its attribute ``prefers_asynchronous``, if it has one, is the default of a search's mode.
 """
+
+SurrogateFactory = Callable[[Problem], Surrogate]
+"""Makes the surrogate of a problem."""
+
+OPENING, BATCH = 20, 10
+"""Designs of the opening batch and of every later one in a search with a surrogate: smaller than
+a population, since each batch is chosen with what the last one taught."""
 
 EXPORTS = (*FORMATS, "onnx")
 
@@ -74,7 +84,8 @@ class Run:
         Returns:
             ``problem``, ``state`` (``running``, ``finished``, ``exhausted``, ``stopped``, or
             ``interrupted`` when the process that wrote it is gone), ``proposed``, ``evaluated``,
-            ``pruned``, ``audited``, ``failed``, ``infeasible``, ``front_size``, ``hypervolume``.
+            ``pruned``, ``audited``, ``failed``, ``infeasible``, ``front_size``, ``hypervolume``,
+            and what :func:`evonas.outcome.surrogate_report` says.
         """
         meta, counts = self.meta, self._journal.counts()
         evaluations = self._journal.evaluations()
@@ -96,6 +107,7 @@ class Run:
             "infeasible": counts.get("infeasible", 0),
             "front_size": len(tracker.costs),
             "hypervolume": tracker.hypervolume,
+            **surrogate_report(meta["description"], self._journal.candidates(), evaluations),
         }
 
     def export(
@@ -150,6 +162,7 @@ def search(
     population: int = 40,
     offspring: int | None = None,
     asynchronous: bool | None = None,
+    surrogate: str | SurrogateFactory | None = None,
     runner: str | RunnerFactory = "serial",
     workers: int | None = 1,
     timeout: float | None = None,
@@ -170,10 +183,13 @@ def search(
         seconds: End after this wall time.
         generations: End after this many batches.
         seed: Of everything random in the search.
-        population: Survivors, and candidates of the opening batch.
-        offspring: Candidates of every later batch; by default as many as the population.
+        population: Survivors, and candidates of the opening batch (with a surrogate, at most 20).
+        offspring: Candidates of every later batch; by default as many as the population (with a
+            surrogate, 10).
         asynchronous: Propose whenever a worker is free, rather than batch by batch; left out,
             as the runner prefers.
+        surrogate: A registered name or a factory of what predicts metrics, so that only designs
+            worth it are evaluated; left out, the search is NSGA-II alone.
         runner: A registered name, or a factory.
         workers: Evaluations at the same time; ``None`` lets the runner choose, if it can.
         timeout: Seconds an evaluation may take.
@@ -203,8 +219,10 @@ def search(
     settings = {
         "seed": seed,
         "population": population,
-        "offspring": population if offspring is None else offspring,
+        "opening": population if surrogate is None else min(population, OPENING),
+        "offspring": (BATCH if surrogate else population) if offspring is None else offspring,
         "asynchronous": asynchronous,
+        "surrogate": surrogate if isinstance(surrogate, str) else "own" if surrogate else None,
         "runner": runner if isinstance(runner, str) else None,
         "workers": workers,
         "timeout": timeout,
@@ -214,7 +232,7 @@ def search(
         "budget": {"evaluations": evaluations, "seconds": seconds, "generations": generations},
     }
     _check_settings(settings)
-    optimizer = NSGA2(problem, population, seed)
+    optimizer, gate = _strategy(problem, settings, surrogate)
     directory = None if out is None else Path(out)
     if directory is not None:
         Journal.check_free(directory)
@@ -231,7 +249,7 @@ def search(
         try:
             if directory is not None:
                 write_manifest(directory, meta["description"]["problem"], seed)
-            _go(problem, journal, optimizer, made, observer, report)
+            _go(problem, journal, optimizer, gate, made, observer, report)
         except BaseException:
             journal.close()
             raise
@@ -245,6 +263,7 @@ def resume(
     evaluations: int | None = None,
     seconds: float | None = None,
     generations: int | None = None,
+    surrogate: SurrogateFactory | None = None,
     runner: str | RunnerFactory | None = None,
     workers: int | None = None,
     timeout: float | None = None,
@@ -260,6 +279,7 @@ def resume(
         evaluations: A new budget, in all; any of the three replaces the run's own budget.
         seconds: Likewise.
         generations: Likewise.
+        surrogate: Needed only when the run was started with a factory of its own.
         runner: Another runner than before.
         workers: Another number of workers than before.
         timeout: Another timeout than before.
@@ -291,11 +311,11 @@ def resume(
         if chosen is None:
             raise RunError(f"run '{directory}' had a runner of its own; pass it to resume")
         factory = _factory(chosen)
-        optimizer = NSGA2(problem, settings["population"], settings["seed"])
+        optimizer, gate = _strategy(problem, settings, surrogate or settings.get("surrogate"))
         problem.prepare(report)
         with _made(factory, problem, settings) as made:
             journal.set_meta({"settings": settings, "state": "running"})
-            _go(problem, journal, optimizer, made, observer, report)
+            _go(problem, journal, optimizer, gate, made, observer, report)
     except BaseException:
         journal.close()
         raise
@@ -337,10 +357,27 @@ def _made(
         runner.close()
 
 
+def _strategy(
+    problem: Problem, settings: Mapping[str, Any], surrogate: str | SurrogateFactory | None
+) -> tuple[Optimizer, Gate]:
+    """Make the optimizer and the gate: NSGA-II alone, or looking ahead on a surrogate."""
+    population, seed = settings["population"], settings["seed"]
+    if surrogate is None:
+        return NSGA2(problem, population, seed), EvaluateAll()
+    if surrogate == "own":
+        raise RunError("the run had a surrogate of its own; pass it to resume")
+    if isinstance(surrogate, str):
+        surrogate = cast(SurrogateFactory, plugins.load("evonas.surrogates", surrogate))
+    forecast = Forecast(problem, surrogate(problem))
+    ahead = LookAhead(problem, forecast, population, seed, settings["opening"])
+    return ahead, SurrogateGate(problem, forecast, seed=seed)
+
+
 def _go(
     problem: Problem,
     journal: Journal,
     optimizer: Optimizer,
+    gate: Gate,
     runner: Runner,
     observer: Observer | None,
     report: Report,
@@ -352,10 +389,10 @@ def _go(
             problem=problem,
             journal=journal,
             optimizer=optimizer,
-            gate=EvaluateAll(),
+            gate=gate,
             runner=runner,
             budget=Budget(**settings["budget"]),
-            population=settings["population"],
+            population=settings.get("opening", settings["population"]),
             offspring=settings["offspring"],
             asynchronous=settings["asynchronous"],
             stop=stop,

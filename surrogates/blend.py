@@ -1,0 +1,120 @@
+"""The model of one metric: a Gaussian process and trees, each weighted by how well it predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from evonas.outcome import rank_agreement
+from evonas.scaling import NormalScores, Scaling, Standard
+from evonas.space import FloatArray
+from surrogates.gaussian_process import GaussianProcess
+from surrogates.trees import Trees, out_of_fold
+
+TREES_FROM = 24
+"""Rows from which on trees are tried."""
+
+PLAN_ROWS = 200
+"""Rows that the plan is made on, at most: what it decides no longer changes much."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is decided on a part of the rows and then kept for a while, because it costs most.
+
+    Args:
+        scaling: What the models' units are.
+        kernel: Of the Gaussian process, with its hyperparameters.
+        trees: Share of the trees in the mean, from 0 to 1.
+        calibration: Factor on the deviation under which the standardised errors of rows that
+            were left out have a root mean square of 1.
+    """
+
+    scaling: type[Standard] | type[NormalScores]
+    kernel: Any
+    trees: float
+    calibration: float
+
+
+def plan_rows(rows: int) -> int:
+    """How many of the first rows the plan is made on: the powers of 1.25 from 10 on.
+
+    A function of the number of rows alone, so that a run that is resumed makes the same plan.
+
+    >>> [plan_rows(n) for n in (3, 10, 12, 13, 100, 1000)]
+    [3, 10, 12, 12, 93, 200]
+    """
+    if rows < 10:
+        return rows
+    power = int(np.log(rows / 10) / np.log(1.25) + 1e-9)
+    return min(PLAN_ROWS, int(10 * 1.25**power))
+
+
+def make_plan(features: FloatArray, values: FloatArray, directions: Sequence[int]) -> Plan:
+    """Choose the scaling whose process ranks left-out rows best, and the share of the trees."""
+    best = None
+    for scaling in (Standard, NormalScores):
+        scores = scaling.fit(values).to_scores(values)
+        process = GaussianProcess()
+        process.fit(features, scores)
+        left_out = process.leave_one_out()
+        agreement = rank_agreement(left_out.mean, scores)
+        if best is None or agreement > best[0]:
+            best = agreement, scaling, scores, process, left_out
+    assert best is not None
+    _, chosen, scores, process, left_out = best
+    error = left_out.mean - scores
+    share = 0.0
+    if len(values) >= TREES_FROM:
+        tree_error = out_of_fold(features, scores, directions) - scores
+        own, other = np.mean(error**2), np.mean(tree_error**2)
+        share = 1.0 if any(directions) else float(own / (own + other + 1e-12))
+        error = (1 - share) * error + share * tree_error
+    # Shrunk towards 1, which is what the marginal likelihood believes, as if by ten more rows.
+    standardised = np.clip(error / left_out.deviation, -4, 4)
+    calibration = np.sqrt((np.sum(standardised**2) + 10) / (len(values) + 10))
+    return Plan(chosen, process.kernel, share, float(calibration))
+
+
+class Blend:
+    """Predicts one metric from few or many rows.
+
+    Args:
+        directions: See :class:`surrogates.trees.Trees`. A metric that is monotone in a gene is
+            left to the trees as soon as there are enough rows: they alone keep the promise.
+    """
+
+    def __init__(self, directions: Sequence[int] = ()) -> None:
+        self._directions = list(directions)
+        self._plans: dict[int, Plan] = {}
+
+    def fit(self, features: FloatArray, values: FloatArray) -> None:
+        """Fit to rows of shape (n, columns), n at least 2, and their metric values (n,)."""
+        rows = plan_rows(len(values))
+        if rows not in self._plans:
+            self._plans = {rows: make_plan(features[:rows], values[:rows], self._directions)}
+        self._plan = self._plans[rows]
+        self._scaling: Scaling = self._plan.scaling.fit(values)
+        scores = self._scaling.to_scores(values)
+        self._process = GaussianProcess(self._plan.kernel)
+        self._process.fit(features, scores)
+        self._trees = Trees(self._directions) if self._plan.trees > 0 else None
+        if self._trees is not None:
+            self._trees.fit(features, scores)
+
+    def predict(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Predict mean and standard deviation in the metric's unit, shape (n,) each."""
+        mean, deviation = self._process.predict(features)
+        deviation = self._plan.calibration * deviation
+        if self._trees is not None:
+            of_trees, share = self._trees.predict(features), self._plan.trees
+            # Where the two disagree, neither is to be trusted as much.
+            disagreement = np.sqrt(share * (1 - share)) * (mean - of_trees)
+            deviation = np.hypot(deviation, disagreement)
+            mean = (1 - share) * mean + share * of_trees
+        low = self._scaling.to_values(mean - deviation)
+        high = self._scaling.to_values(mean + deviation)
+        return self._scaling.to_values(mean), (high - low) / 2

@@ -1,0 +1,109 @@
+"""A Gaussian process for few rows: a linear trend plus a smooth deviation from it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.linalg import cho_solve
+from scipy.optimize import minimize
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import (
+    ConstantKernel,
+    DotProduct,
+    Kernel,
+    Matern,
+    WhiteKernel,
+)
+
+from evonas.space import FloatArray
+
+STEPS = 15
+"""Steps of the optimizer that learns the hyperparameters, at most."""
+
+
+def make_kernel() -> Kernel:
+    """Linear + Matérn-5/2 + noise, over columns scaled so that distances are about 1."""
+    bounds = (1e-3, 1e3)
+    return (
+        ConstantKernel(0.5, bounds) * DotProduct(0.0, "fixed")
+        + ConstantKernel(1.0, bounds) * Matern(1.0, (5e-2, 1e2), nu=2.5)
+        + WhiteKernel(0.05, (1e-8, 1e1))
+    )
+
+
+def _maximise(
+    loss: Callable[..., Any], start: FloatArray, bounds: FloatArray
+) -> tuple[FloatArray, float]:
+    """Learn the hyperparameters in a bounded number of steps; the last ones gain little."""
+    found = minimize(
+        loss, start, method="L-BFGS-B", jac=True, bounds=bounds, options={"maxiter": STEPS}
+    )
+    return found.x, float(found.fun)
+
+
+@dataclass(frozen=True)
+class LeaveOneOut:
+    """Predictions of every row from all others, shape (rows,) each, in model units."""
+
+    mean: FloatArray
+    deviation: FloatArray
+
+
+class GaussianProcess:
+    """Gaussian-process regression (Rasmussen and Williams 2006) with a kernel that is learnt.
+
+    Args:
+        kernel: With the hyperparameters to use; left out, they are learnt by maximising the
+            marginal likelihood.
+    """
+
+    def __init__(self, kernel: Kernel | None = None) -> None:
+        self._given = kernel
+
+    @property
+    def kernel(self) -> Kernel:
+        """The kernel with its hyperparameters."""
+        return self._model.kernel_
+
+    def fit(self, features: FloatArray, scores: FloatArray) -> None:
+        """Fit to rows of shape (n, columns) and their scores of shape (n,)."""
+        deviation = features.std(axis=0)
+        self._used = deviation > 1e-12
+        self._centre = features.mean(axis=0)[self._used]
+        self._scale = deviation[self._used] * max(1.0, float(self._used.sum())) ** 0.5
+        self._model = GaussianProcessRegressor(
+            self._given or make_kernel(),
+            alpha=1e-9,
+            optimizer=None if self._given is not None else _maximise,
+            normalize_y=True,
+        )
+        with warnings.catch_warnings():
+            # A hyperparameter at its bound is no concern: the bounds are wide on purpose.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            self._model.fit(self._scaled(features), scores)
+        self._scores = scores
+
+    def _scaled(self, features: FloatArray) -> FloatArray:
+        used = features[:, self._used]
+        if not used.shape[1]:
+            return np.zeros((len(features), 1))
+        scaled: FloatArray = (used - self._centre) / self._scale
+        return scaled
+
+    def predict(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Predict mean and standard deviation of an observation, noise included, (n,) each."""
+        mean, deviation = self._model.predict(self._scaled(features), return_std=True)
+        return mean, deviation
+
+    def leave_one_out(self) -> LeaveOneOut:
+        """Predict every row from all others in closed form (ibid., eq. 5.10 to 5.12)."""
+        inverse = cho_solve((self._model.L_, True), np.eye(len(self._scores)))
+        precision = np.diag(inverse)
+        unit = self._model._y_train_std
+        error = self._model.alpha_ / precision * unit
+        return LeaveOneOut(self._scores - error, unit / np.sqrt(precision))
