@@ -58,7 +58,9 @@ class SplitCNN(Problem):
         max_payload_bytes: Bound in bytes.
         max_head_memory_bytes: Bound in bytes.
         max_params: Bound on weights of the whole network.
-        validation_images: At most this many of the validation images score a design.
+        validation_images: How many images score a design: the first of the validation images,
+            and if there are fewer also copies of them, shifted as in training (five views of
+            each at most).
         epochs: Passes over the training images; left out, as many as digits needs.
         train_seed: Of the supernet's training.
         threads: Of the supernet's training.
@@ -91,8 +93,9 @@ class SplitCNN(Problem):
         threads: int = 1,
         torch_device: str = "cpu",
     ) -> None:
-        for name, low in (("image_size", 8), ("validation_images", 1), ("epochs", 1)):
-            _check_whole(name, locals()[name], low)
+        _check_whole("image_size", image_size, 8)
+        _check_whole("validation_images", validation_images, 1)
+        _check_whole("epochs", epochs, 1)
         self._data, self._size = data, None if image_size is None else (image_size, image_size)
         self._config = SupernetConfig(self._dataset.image, len(self._dataset.classes))
         settings = TrainingSettings(seed=train_seed, threads=threads)
@@ -142,18 +145,19 @@ class SplitCNN(Problem):
         self._prepared = Prepared(
             weights,
             self._dataset.part("train")[0][:CALIBRATION_IMAGES],
-            *views(images, labels, self._validation_images, self._settings.shift),
+            images[: self._validation_images],
+            labels[: self._validation_images],
             reference_ms(cache_folder()),
         )
-        self.__dict__.pop("_evaluator", None)
+        for built_from_the_last in ("_evaluator", "_scored"):
+            vars(self).pop(built_from_the_last, None)
 
     def evaluate(self, genome: Genome, metrics: Sequence[str]) -> Mapping[str, float]:
         """Measure a design; times are measured, all else is the same on every call."""
         wanted = set(metrics)
         found: dict[str, float] = {}
         if "error" in wanted:
-            prepared = self._ready
-            found["error"] = self._error(genome, prepared.images, prepared.labels)
+            found["error"] = self._error(genome, *self._scored)
         if wanted & set(TIMES):
             found |= self._times(genome)
         if wanted - set(found):
@@ -171,7 +175,7 @@ class SplitCNN(Problem):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what a worker can do without, or builds again."""
-        left_out = ("_dataset", "_evaluator")
+        left_out = ("_dataset", "_evaluator", "_scored")
         return {name: value for name, value in vars(self).items() if name not in left_out}
 
     @cached_property
@@ -181,6 +185,12 @@ class SplitCNN(Problem):
     @cached_property
     def _evaluator(self) -> Evaluator:
         return Evaluator(self._config, self._ready)
+
+    @cached_property
+    def _scored(self) -> tuple[Images, Labels]:
+        """The images that score designs, with their labels."""
+        images, labels = self._ready.images, self._ready.labels
+        return views(images, labels, self._validation_images, self._settings.shift)
 
     @property
     def _ready(self) -> Prepared:
