@@ -25,6 +25,9 @@ from evonas.space import genome_key
 POLL_SECONDS = 0.5
 """How often the loop looks up from waiting, to notice a stop or the end of its time."""
 
+REPORT_SECONDS = 0.2
+"""How often an observer is told, unless working out the hypervolume takes a while by itself."""
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -91,7 +94,7 @@ class Observer(Protocol):
     """Is told how a search goes."""
 
     def update(self, progress: Progress) -> None:
-        """Receive where the search stands; called after every step."""
+        """Receive where the search stands; called after steps, and when the search ends."""
 
 
 class Search:
@@ -158,6 +161,7 @@ class Search:
         self._failed = 0
         self._state = "running"
         self._seconds_before = 0.0
+        self._next_report = 0.0
         self._started = time.monotonic()
 
     @property
@@ -178,8 +182,10 @@ class Search:
                 self._record(self._runner.wait(POLL_SECONDS))
             else:
                 self._state = "finished"
-        self._report()
-        return self._progress()
+        progress = self._progress()
+        if self._observer is not None:
+            self._observer.update(progress)
+        return progress
 
     def _restore(self) -> None:
         for candidate, verdict in self._journal.candidates():
@@ -340,5 +346,8 @@ class Search:
         )
 
     def _report(self) -> None:
-        if self._observer is not None:
+        begin = time.monotonic()
+        if self._observer is not None and begin >= self._next_report:
             self._observer.update(self._progress())
+            spent = time.monotonic() - begin
+            self._next_report = begin + max(REPORT_SECONDS, 20.0 * spent)

@@ -61,13 +61,14 @@ class FrontTracker:
         self._given = references
         self._first = first
         self._opening: list[FloatArray] = []
-        self._costs: FloatArray = np.empty((0, len(references)))
+        # One row an objective: numpy compares few long rows faster than many short ones.
+        self._costs: FloatArray = np.empty((len(references), 0))
         self._box: tuple[FloatArray, float] | None = None
 
     @property
     def costs(self) -> FloatArray:
         """The front's costs, shape (front size, number of objectives)."""
-        return self._costs
+        return self._costs.T
 
     def add(self, cost: FloatArray) -> bool:
         """Add a point; returns whether it enters the front."""
@@ -75,12 +76,12 @@ class FrontTracker:
             self._opening.append(cost)
             if len(self._opening) == self._first:
                 self._box = self._make_box()
-        if len(self._costs) and bool(
-            ((self._costs <= cost).all(axis=1) & (self._costs < cost).any(axis=1)).any()
-        ):
+        column = cost[:, np.newaxis]
+        below, above = self._costs < column, self._costs > column
+        if (below.any(axis=0) & ~above.any(axis=0)).any():
             return False
-        dominated = (self._costs >= cost).all(axis=1) & (self._costs > cost).any(axis=1)
-        self._costs = np.vstack([self._costs[~dominated], cost])
+        dominated = above.any(axis=0) & ~below.any(axis=0)
+        self._costs = np.hstack([self._costs[:, ~dominated], column])
         return True
 
     def _make_box(self) -> tuple[FloatArray, float]:
@@ -92,7 +93,7 @@ class FrontTracker:
     @property
     def hypervolume(self) -> float:
         """Relative hypervolume; 0 without a point, and provisional while the box is made."""
-        if not len(self._costs):
+        if not self._costs.size:
             return 0.0
         reference, volume = self._box or self._make_box()
-        return hypervolume(self._costs, reference) / volume
+        return hypervolume(self.costs, reference) / volume
