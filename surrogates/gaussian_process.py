@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.linalg import cho_solve
@@ -23,25 +22,37 @@ from sklearn.gaussian_process.kernels import (
 from evonas.space import FloatArray
 
 STEPS = 15
-"""Steps of the optimizer that learns the hyperparameters, at most."""
+"""Steps of the optimizer that learns the hyperparameters, at most; the last ones gain little."""
+
+PRIOR_WIDTH = 1.5
+"""Standard deviation of the priors of the hyperparameters' logarithms."""
 
 
 def make_kernel() -> Kernel:
     """Linear + Matérn-5/2 + noise, over columns scaled so that distances are about 1."""
     bounds = (1e-3, 1e3)
     return (
-        ConstantKernel(0.5, bounds) * DotProduct(0.0, "fixed")
+        ConstantKernel(1.0, bounds) * DotProduct(0.0, "fixed")
         + ConstantKernel(1.0, bounds) * Matern(1.0, (5e-2, 1e2), nu=2.5)
-        + WhiteKernel(0.05, (1e-8, 1e1))
+        + WhiteKernel(0.02, (1e-8, 1e1))
     )
 
 
 def _maximise(
-    loss: Callable[..., Any], start: FloatArray, bounds: FloatArray
+    loss: Callable[[FloatArray], tuple[float, FloatArray]], start: FloatArray, bounds: FloatArray
 ) -> tuple[FloatArray, float]:
-    """Learn the hyperparameters in a bounded number of steps; the last ones gain little."""
+    """Find the most probable hyperparameters under log-normal priors around the initial ones.
+
+    Without priors, few rows are explained without any noise, and the process is far too certain.
+    """
+
+    def posterior(theta: FloatArray) -> tuple[float, FloatArray]:
+        value, gradient = loss(theta)
+        away = (theta - start) / PRIOR_WIDTH
+        return value + float(away @ away) / 2, gradient + away / PRIOR_WIDTH
+
     found = minimize(
-        loss, start, method="L-BFGS-B", jac=True, bounds=bounds, options={"maxiter": STEPS}
+        posterior, start, method="L-BFGS-B", jac=True, bounds=bounds, options={"maxiter": STEPS}
     )
     return found.x, float(found.fun)
 
@@ -58,8 +69,7 @@ class GaussianProcess:
     """Gaussian-process regression (Rasmussen and Williams 2006) with a kernel that is learnt.
 
     Args:
-        kernel: With the hyperparameters to use; left out, they are learnt by maximising the
-            marginal likelihood.
+        kernel: With the hyperparameters to use; left out, they are learnt.
     """
 
     def __init__(self, kernel: Kernel | None = None) -> None:

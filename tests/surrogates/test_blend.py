@@ -1,0 +1,143 @@
+"""Models of one metric."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evonas import Choice, Integer, Metric, Objective, Problem, Real, Space
+from evonas.outcome import rank_agreement
+from evonas.scaling import NormalScores, Standard
+from surrogates.blend import Blend
+from surrogates.features import Features, space_features
+from surrogates.gaussian_process import GaussianProcess
+from surrogates.trees import Trees
+
+
+def noisy_plane(rows, seed=0, columns=6, noise=0.3):
+    rng = np.random.default_rng(seed)
+    features = rng.random((rows, columns))
+    clean = 5 + features @ np.arange(columns) + np.sin(6 * features[:, 0])
+    return features, clean + noise * rng.standard_normal(rows)
+
+
+@pytest.mark.parametrize("rows", [10, 20, 60, 150])
+def test_it_ranks_unseen_rows_and_its_intervals_cover(rows):
+    features, values = noisy_plane(rows)
+    unseen, truth = noisy_plane(500, seed=1)
+    model = Blend()
+    model.fit(features, values)
+    mean, deviation = model.predict(unseen)
+    assert rank_agreement(mean, truth) > (0.6 if rows < 20 else 0.85)
+    covered = np.mean(np.abs(mean - truth) <= 1.645 * deviation)
+    assert covered >= 0.75
+    if rows >= 60:
+        # It is not certain of too little either: the noise has a deviation of 0.3.
+        assert 0.82 <= covered <= 0.98
+        assert 0.25 < np.median(deviation) < 0.9
+
+
+def test_a_few_terrible_rows_do_not_spoil_the_order_of_the_good_ones():
+    features, values = noisy_plane(80, noise=0.05)
+    broken = features[:, 1] > 0.9
+    assert 3 < broken.sum() < 20
+    model = Blend()
+    model.fit(features, np.where(broken, -1000.0, values))
+    unseen, truth = noisy_plane(400, seed=1, noise=0.05)
+    fine = unseen[:, 1] < 0.8
+    mean, _ = model.predict(unseen[fine])
+    assert rank_agreement(mean, truth[fine]) > 0.8
+
+
+def test_a_metric_is_monotone_where_its_problem_says_so():
+    features, values = noisy_plane(100, noise=1.0)
+    model = Blend(directions=[0, 0, 1])
+    model.fit(features, values)
+    low, high = features.copy(), features.copy()
+    for share in np.linspace(0, 1, 7):
+        high[:, 2] = share
+        if share > 0:
+            assert (model.predict(high)[0] >= model.predict(low)[0] - 1e-9).all()
+        low[:, 2] = share
+
+
+def test_constant_columns_and_values_are_no_trouble():
+    model = Blend()
+    model.fit(np.ones((12, 3)), np.full(12, 7.0))
+    mean, deviation = model.predict(np.ones((2, 3)))
+    assert mean == pytest.approx(7.0)
+    assert np.isfinite(deviation).all()
+
+
+def test_leaving_one_out_is_what_fitting_without_it_gives():
+    features, values = noisy_plane(15)
+    process = GaussianProcess()
+    process.fit(features, values)
+    left_out = process.leave_one_out()
+    # The closed form keeps the scaling of columns and values, so compare the two by a refit in
+    # which the row's noise is so large that it says nothing.
+    model = process._model
+    for row in (0, 7):
+        gram = model.kernel_(process._scaled(features))
+        keep = np.arange(15) != row
+        scaled = (values - values.mean()) / values.std()
+        expected = gram[row, keep] @ np.linalg.solve(gram[np.ix_(keep, keep)], scaled[keep])
+        assert left_out.mean[row] == pytest.approx(
+            values.mean() + values.std() * expected, rel=1e-3
+        )
+
+
+def test_trees_are_the_same_after_a_round_trip_through_json(tmp_path):
+    features, values = noisy_plane(60)
+    trees = Trees(seed=3)
+    trees.fit(features, values)
+    trees.save(tmp_path / "trees.json")
+    assert (tmp_path / "trees.json").read_text().startswith("{")
+    again = Trees.load(tmp_path / "trees.json")
+    assert (again.predict(features) == trees.predict(features)).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40),
+    st.sampled_from([Standard, NormalScores]),
+)
+def test_scalings_rise_and_come_back(values, kind):
+    values = np.unique(np.round(values, 3))
+    scaling = kind.fit(values)
+    scores = scaling.to_scores(values)
+    assert (np.diff(scores) > 0).all()
+    np.testing.assert_allclose(scaling.to_values(scores), values, rtol=1e-6, atol=1e-3)
+
+
+class Net(Problem):
+    space = Space(
+        Integer("depth", 1, 3),
+        Choice("kernel", [3, 5]),
+        Choice("pool", ["max", "mean"], when={"depth": [3]}),
+        Real("width", 0.25, 1.0),
+    )
+    metrics = (Metric("error", falls_with=["width"]), Metric("ms", rises_with=["width", "depth"]))
+    objectives = (Objective("error"), Objective("ms"))
+
+    def evaluate(self, genome, metrics):
+        return {"error": 1.0, "ms": 2.0}
+
+
+def test_features_come_from_the_space():
+    rows = space_features(
+        Net.space,
+        [
+            {"depth": 1, "kernel": 5, "width": 0.5},
+            {"depth": 3, "kernel": 3, "pool": "mean", "width": 1.0},
+        ],
+    )
+    assert rows.tolist() == [[1, 0, 1, 5, 0, 0, 0, 0.5], [3, 1, 0, 3, 1, 0, 1, 1.0]]
+
+
+def test_monotone_genes_come_first_and_point_the_right_way():
+    features = Features(Net())
+    first = features([{"depth": 2, "kernel": 5, "width": 0.5}])[0, :2]
+    assert first.tolist() == [2.0, 0.5]
+    assert features.directions(Net.metrics[0]) == [0, -1]
+    assert features.directions(Net.metrics[1]) == [1, 1]

@@ -1,0 +1,319 @@
+"""Searches with a surrogate: what is pruned, what it spares, and how they continue."""
+
+import json
+
+import numpy as np
+import pytest
+
+import evonas
+from evonas import Evaluation, Status
+from evonas.forecast import Forecast
+from evonas.gate import SurrogateGate
+from evonas.journal import Journal
+from evonas.lookahead import LookAhead, neighbours, opening_designs
+from evonas.outcome import surrogate_report
+from evonas.records import Candidate, Decision, Prediction, Verdict
+from evonas.space import genome_key
+from problems.toy import ZDT1, BinhKorn, Blocks
+from surrogates.metric_models import MetricModels
+
+QUIET = {"report": lambda line: None}
+OPTIONS = {"evaluations": 44, "offspring": 8, "seed": 3, "surrogate": "default", **QUIET}
+
+
+class Power(BaseException):
+    """The power cable is pulled."""
+
+
+def dying_runner(after, workers=1):
+    """Hand back ``workers`` evaluations at a time, the last first, and raise after some."""
+
+    class Runner:
+        left = after
+
+        def __init__(self, problem, **_):
+            self.problem, self.queue, self.workers = problem, [], workers
+
+        def submit(self, tasks):
+            self.queue += tasks
+
+        def wait(self, timeout=None):
+            if self.queue and Runner.left <= 0:
+                raise Power
+            running, self.queue = self.queue[:workers], self.queue[workers:]
+            Runner.left -= len(running)
+            return [
+                Evaluation(
+                    task.candidate,
+                    Status.OK,
+                    self.problem.evaluate(task.candidate.genome, task.metrics),
+                )
+                for task in reversed(running)
+            ]
+
+        def cancel(self):
+            self.queue.clear()
+
+        close = cancel
+
+    return Runner
+
+
+def record(directory):
+    with Journal.read(directory) as journal:
+        values = {e.candidate.id: dict(e.values) for e in journal.evaluations()}
+        return journal.candidates(), sorted(values.items())
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("uninterrupted") / "run"
+    evonas.search(Blocks(), out=directory, **OPTIONS)
+    return directory
+
+
+@pytest.mark.parametrize("survived", [0, 5, 20, 21, 28, 41])
+def test_killed_at_any_moment_it_resumes_to_the_same_end(uninterrupted, tmp_path, survived):
+    with pytest.raises(Power):
+        evonas.search(Blocks(), out=tmp_path / "run", runner=dying_runner(survived, 3), **OPTIONS)
+    evonas.resume(tmp_path / "run", problem=Blocks(), runner="serial", **QUIET)
+    assert record(tmp_path / "run") == record(uninterrupted)
+
+
+def test_the_number_of_workers_does_not_matter(uninterrupted, tmp_path):
+    runner = dying_runner(1000, workers=5)
+    evonas.search(Blocks(), out=tmp_path / "run", runner=runner, workers=5, **OPTIONS)
+    assert record(tmp_path / "run") == record(uninterrupted)
+
+
+def test_an_asynchronous_search_uses_its_budget_exactly():
+    options = OPTIONS | {"asynchronous": True, "workers": 4}
+    run = evonas.search(Blocks(), runner=dying_runner(1000, workers=4), **options)
+    assert run.status()["evaluated"] == 44
+    assert run.status()["pruned"] > 0
+
+
+def test_a_surrogate_of_ones_own_must_be_given_again(tmp_path):
+    options = OPTIONS | {"surrogate": MetricModels, "evaluations": 24}
+    evonas.search(Blocks(), out=tmp_path / "run", **options)
+    with pytest.raises(evonas.RunError, match=r"surrogate of its own; pass it to resume"):
+        evonas.resume(tmp_path / "run", problem=Blocks(), evaluations=30, **QUIET)
+    again = {"surrogate": MetricModels, "evaluations": 30, **QUIET}
+    run = evonas.resume(tmp_path / "run", problem=Blocks(), **again)
+    assert run.status()["evaluated"] == 30
+
+
+def test_an_unknown_surrogate_is_named():
+    with pytest.raises(evonas.PluginError, match="unknown surrogate 'defualt'; did you mean"):
+        evonas.search(Blocks(), surrogate="defualt", **QUIET)
+
+
+def test_every_verdict_has_a_reason_and_predictions_come_before_values(uninterrupted):
+    candidates, values = record(uninterrupted)
+    evaluated = [c for c, v in candidates if v.decision is not Decision.PRUNE]
+    assert len(evaluated) == len(values) == 44
+    # A design is evaluated once, and pruned once at most.
+    for wanted in (True, False):
+        keys = [
+            genome_key(c.genome) for c, v in candidates if (v.decision is Decision.PRUNE) == wanted
+        ]
+        assert len(keys) == len(set(keys))
+    for candidate, verdict in candidates:
+        assert verdict.reason
+        assert bool(verdict.predictions) == (candidate.batch > 0) or "known" in verdict.reason
+        if verdict.decision is Decision.PRUNE and "known" not in verdict.reason:
+            assert float(verdict.reason.split()[-1]) >= 0.95
+
+
+def test_an_enumerable_space_is_exhausted_with_a_surrogate_too():
+    class Small(Blocks):
+        space = evonas.Space(evonas.Integer("layers", 1, 2), *Blocks.space.genes[1:3])
+
+        def evaluate(self, genome, metrics):
+            return super().evaluate({**genome, "late_kernel": 3}, metrics)
+
+    run = evonas.search(Small(), evaluations=1000, surrogate="default", offspring=40, **QUIET)
+    assert run.status()["state"] == "exhausted"
+    assert run.status()["evaluated"] == 2 * 12 * 3
+
+
+def hypervolume(problem, seed, surrogate, evaluations):
+    """Relative to a reference of its own, so that two runs can be compared."""
+    options = {"evaluations": evaluations, "seed": seed, **QUIET}
+    front = evonas.search(problem, surrogate=surrogate, **options).front.to_frame()
+    costs = front[[o.metric for o in problem.objectives]].to_numpy()
+    return evonas.pareto.hypervolume(costs, np.array([o.reference for o in problem.objectives]))
+
+
+def test_it_spares_more_than_half_on_a_smooth_problem():
+    class Sphere(ZDT1):
+        space = evonas.Space(*ZDT1.space.genes[:5])
+
+        def evaluate(self, genome, metrics):
+            x = np.array([genome[f"x{i}"] for i in range(5)])
+            return {"f1": np.square(x).mean(), "f2": np.square(x - 1).mean()}
+
+    for seed in range(2):
+        spared = hypervolume(Sphere(), seed, "default", 60)
+        assert spared > hypervolume(Sphere(), seed, None, 150)
+
+
+@pytest.mark.slow
+def test_random_values_are_searched_no_worse_than_without_a_surrogate():
+    class Noise(Blocks):
+        objectives = (
+            evonas.Objective("error", reference=1),
+            evonas.Objective("operations", reference=1),
+        )
+        metrics = (evonas.Metric("error"), evonas.Metric("operations"))
+
+        def evaluate(self, genome, metrics):
+            values = np.random.default_rng(list(genome_key(genome).encode())).random(2)
+            return dict(zip(("error", "operations"), values, strict=True))
+
+    mean = {
+        surrogate: np.mean([hypervolume(Noise(), seed, surrogate, 70) for seed in range(3)])
+        for surrogate in ("default", None)
+    }
+    assert mean["default"] > mean[None] - 0.05
+
+
+class Told:
+    """A surrogate that predicts what a function says, with a deviation of 0.01."""
+
+    def __init__(self, function):
+        self.function, self.fitted = function, []
+
+    def fit(self, genomes, values):
+        self.fitted.append({name: len(column) for name, column in values.items()})
+
+    def predict(self, genomes, metrics):
+        values = [self.function(genome) for genome in genomes]
+        return {m: (np.array([v[m] for v in values]), np.full(len(values), 0.01)) for m in metrics}
+
+
+class Cheap(Blocks):
+    """Blocks of which one metric is computed rather than predicted."""
+
+    metrics = (evonas.Metric("error"), evonas.Metric("operations", expensive=False))
+
+
+def observed(problem, surrogate, n=40):
+    """A gate that has seen some random designs."""
+    forecast = Forecast(problem, surrogate)
+    gate = SurrogateGate(problem, forecast, audits=0.0)
+    names = [metric.name for metric in problem.metrics]
+    codes = problem.space.sample(n, np.random.default_rng(0))
+    genomes = {genome_key(g): g for g in map(problem.space.decode, codes)}
+    gate.observe(
+        [
+            Evaluation(Candidate(i, g, 0), Status.OK, problem.evaluate(g, names))
+            for i, g in enumerate(genomes.values())
+        ]
+    )
+    unseen = [g for g in problem.space.enumerate() if genome_key(g) not in genomes]
+    return forecast, gate, unseen
+
+
+def test_a_good_surrogate_prunes_exactly_what_is_dominated():
+    problem = Blocks()
+    names = [metric.name for metric in problem.metrics]
+    forecast, gate, unseen = observed(problem, Told(lambda g: problem.evaluate(g, names)))
+    front = forecast.costs(forecast.front())
+    for genome, verdict in zip(unseen, gate.judge(unseen, 5), strict=True):
+        cost = np.array(list(problem.evaluate(genome, names).values()))
+        clearly = ((front <= cost - 0.05).all(axis=1)).any()
+        possibly = ((front <= cost + 0.05).all(axis=1)).any()
+        if verdict is not None and verdict.decision is Decision.PRUNE:
+            assert possibly
+        elif clearly:
+            assert verdict is None or "audit" in verdict.reason
+
+
+def test_cheap_metrics_are_computed_and_never_predicted():
+    problem, surrogate = Cheap(), Told(lambda g: {"error": 1.0})
+    forecast, _, unseen = observed(problem, surrogate)
+    outlook = forecast.outlook(unseen[:20])
+    assert set(surrogate.fitted[0]) == {"error"}
+    for row, genome in enumerate(unseen[:20]):
+        truth = problem.evaluate(genome, ["operations"])["operations"]
+        assert outlook.means["operations"][row] == truth
+        assert set(outlook.predictions(row)) == {"error"}
+
+
+def test_failures_teach_nothing():
+    forecast = Forecast(Blocks(), Told(lambda g: {}))
+    genome = {"layers": 1, "width": 1, "kernel": 3}
+    for status in (Status.FAILED, Status.TIMEOUT, Status.INFEASIBLE):
+        forecast.observe([Evaluation(Candidate(0, genome, 0), status)])
+    assert not forecast.evaluations
+
+
+def test_audits_are_pruned_designs_and_their_share_is_kept():
+    problem = Blocks()
+    names = [metric.name for metric in problem.metrics]
+    forecast, _, unseen = observed(problem, Told(lambda g: problem.evaluate(g, names)))
+    gate = SurrogateGate(problem, forecast, audits=0.1, seed=1)
+    verdicts = [v for v in gate.judge(unseen, 300) if v is not None]
+    audits = [v for v in verdicts if v.decision is Decision.AUDIT]
+    assert all("audit: predicted dominated with probability" in v.reason for v in audits)
+    doomed = len(audits) + sum(v.decision is Decision.PRUNE for v in verdicts)
+    doomed += sum("predicted" in v.reason for v in verdicts if v.decision is Decision.EVALUATE)
+    assert 0.05 < len(audits) / doomed < 0.16
+
+
+def test_the_report_counts_wrong_prunes_by_the_front_of_their_moment():
+    description = BinhKorn().describe()
+    verdicts = [Decision.EVALUATE, Decision.PRUNE, Decision.AUDIT, Decision.AUDIT]
+    points = [(5.0, 5.0), None, (6.0, 6.0), (1.0, 9.0)]
+    candidates, evaluations = [], []
+    for i, (decision, point) in enumerate(zip(verdicts, points, strict=True)):
+        candidate = Candidate(i, {"x": float(i), "y": 0.0}, i)
+        candidates.append((candidate, Verdict(decision, "", {"f1": Prediction(float(i), 1.0)})))
+        if point is not None:
+            values = {"f1": point[0], "f2": point[1], "g1": 0.0, "g2": 9.0}
+            evaluations.append(Evaluation(candidate, Status.OK, values))
+    report = surrogate_report(description, candidates, evaluations)
+    assert report["wrong_prune_rate"] == 0.5
+    low, high = report["wrong_prune_interval"]
+    assert low < 0.5 < high
+    assert report["spared_share"] == 0.25
+    assert report["coverage"]["f1"] == 0.0
+    assert report["rank_agreement"]["f1"] == pytest.approx(-0.5)
+    assert json.dumps(report)
+
+
+def test_the_opening_has_the_extremes_and_every_value_equally_often():
+    codes = opening_designs(Blocks.space, 27, np.random.default_rng(0))
+    assert codes.shape == (27, 5)
+    assert (codes[0] == Blocks.space.lower).all()
+    assert (codes[2] == Blocks.space.upper).all()
+    kernels = np.bincount(codes[3:, 2].astype(int))
+    assert kernels.tolist() == [8, 8, 8]
+
+
+def test_neighbours_differ_in_one_gene_and_are_all_there():
+    genome = {"layers": 4, "width": 1, "kernel": 3, "late_kernel": 5, "pooling": "average"}
+    codes = neighbours(Blocks.space, [genome], np.random.default_rng(0))
+    own = Blocks.space.encode([genome])[0]
+    assert ((codes != own).sum(axis=1) == 1).all()
+    # Layers and width are at an end: one step each. Kernels have two others, pooling one.
+    assert len(codes) == 1 + 1 + 2 + 2 + 1
+
+
+def test_looking_ahead_finds_what_the_surrogate_promises():
+    problem = Blocks()
+    names = [metric.name for metric in problem.metrics]
+    forecast, _, unseen = observed(problem, Told(lambda g: problem.evaluate(g, names)))
+    ahead = LookAhead(problem, forecast, population=20, seed=0, opening=20)
+    seen = {genome_key(e.candidate.genome) for e in forecast.evaluations}
+    found = {genome_key(genome) for genome in ahead.ask(200, seen)}
+    assert len(found) == 200
+    assert not found & seen
+    best = evonas.front.Front.from_evaluations(
+        problem.describe(),
+        [Evaluation(Candidate(0, g, 0), Status.OK, problem.evaluate(g, names)) for g in unseen],
+    )
+    reached = [genome_key(design.genes) in found for design in best.designs]
+    # By chance 0.56 of them would be, with 200 of 356 unseen designs proposed.
+    assert np.mean(reached) > 0.75
