@@ -1,4 +1,4 @@
-"""The command line: ``evonas search | resume | status | export | problems | bench``.
+"""The command line: ``evonas search | resume | status | export | problems | doctor | bench``.
 
 Exit codes: 0 when all went well, 1 when the work failed, 2 when the call was wrong, 130 when it
 was stopped at once.
@@ -6,6 +6,7 @@ was stopped at once.
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -21,9 +22,10 @@ from evonas.errors import ConfigError, EvonasError, UsageError
 from evonas.front import FORMATS
 from evonas.run import EXPORTS, Run, run_problem
 from runners import run_directory, tables
+from runners.bench.commands import bench
 from runners.config import make_config, parse_options
 from runners.progress import ProgressDisplay
-from runners.session import carry_out, console, print_json
+from runners.session import carry_out, console, print_json, standard_error_in
 
 app = typer.Typer(
     name="evonas",
@@ -32,6 +34,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+app.add_typer(bench, name="bench")
 
 Directory = Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")]
 Seconds = Annotated[float | None, typer.Option(help="End after this wall time.")]
@@ -52,6 +55,14 @@ Address = Annotated[
 ]
 Verbose = Annotated[
     bool, typer.Option("--verbose", help="Show what Ray prints, instead of keeping it in ray.log.")
+]
+Options = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="An option of the problem, as 'evonas problems' lists them; may be repeated.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -142,14 +153,7 @@ def search(
             metavar="DIR", help="The run's directory (default: a new one in results/runs)."
         ),
     ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="An option of the problem, as 'evonas problems' lists them; may be repeated.",
-        ),
-    ] = None,
+    assignments: Options = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the run that is in --out.")
     ] = False,
@@ -312,25 +316,37 @@ def problems(as_json: AsJson = False) -> None:
             tables.print_problem(console(sys.stdout), problem)
 
 
-bench = typer.Typer(help="Make the results that the project commits.", rich_markup_mode=None)
-app.add_typer(bench, name="bench")
-
-
-@bench.command(epilog="Example: evonas bench knob --out results")
-def knob(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")] = Path("results"),
-    seed: Annotated[int, typer.Option(help="Of the training and the measurements.")] = 0,
+@app.command(epilog="Example: evonas doctor my_problem.py:MyProblem --address auto")
+def doctor(
+    target: Annotated[
+        str | None,
+        typer.Argument(metavar="[PROBLEM]", help="Also see whether each node can evaluate this."),
+    ] = None,
+    address: Address = None,
+    assignments: Options = None,
+    verbose: Verbose = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure cost, latency and accuracy over the width knob."""
-    from runners.bench.knob import run
+    """Look a Ray cluster over: what would break a search there, and what to do about it.
 
-    with redirect_stdout(sys.stderr):
-        summary = run(out, seed)
+    Shows for every node versions, resources, a round trip, the object store, the problem's data
+    path, and onnxruntime's speed. The exit code is 1 when something would break a search.
+    """
+    from runners.doctor import diagnose, show
+
+    options = parse_options(assignments or ())
+    problem = None if target is None else plugins.load_problem(target, options)
+    with (
+        redirect_stdout(sys.stderr),
+        standard_error_in(None if verbose else Path(os.devnull)),
+    ):
+        diagnosis = diagnose(address, problem)
     if as_json:
-        print_json(summary.to_dict("records"))
+        print_json(diagnosis.to_json())
     else:
-        print(summary.to_string(index=False))
+        show(diagnosis, console(sys.stdout))
+    if diagnosis.errors:
+        raise typer.Exit(1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -49,7 +49,7 @@ def remove_leftovers() -> None:
 @contextmanager
 def joined(
     address: str | None,
-    problem: Problem,
+    problem: Problem | None,
     *,
     cpus: int,
     store_bytes: int,
@@ -75,7 +75,7 @@ def joined(
         environment: dict[str, Any] = {
             "env_vars": {name: os.environ.get(name, str(threads)) for name in ONE_THREAD}
         }
-        if (root := source_root(problem)) is not None:
+        if problem is not None and (root := source_root(problem)) is not None:
             copy_sources(root, Path(sources))
             environment["working_dir"] = sources
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

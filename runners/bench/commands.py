@@ -1,0 +1,59 @@
+"""The commands that make the results which the project commits: ``evonas bench ...``."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from runners.session import print_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+bench = typer.Typer(help="Make the results that the project commits.", rich_markup_mode=None)
+
+Out = Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+RESULTS = Path("results")
+
+
+def _print(summary: pd.DataFrame, as_json: bool) -> None:
+    if as_json:
+        print_json(summary.to_dict("records"))
+    else:
+        print(summary.to_string(index=False))
+
+
+@bench.command(epilog="Example: evonas bench knob --out results")
+def knob(
+    out: Out = RESULTS,
+    seed: Annotated[int, typer.Option(help="Of the training and the measurements.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure cost, latency and accuracy over the width knob."""
+    from runners.bench.knob import run
+
+    with redirect_stdout(sys.stderr):
+        summary = run(out, seed)
+    _print(summary, as_json)
+
+
+@bench.command(epilog="Example: evonas bench engine --evaluations 20000")
+def engine(
+    out: Out = RESULTS,
+    evaluations: Annotated[int, typer.Option(help="Of EvoNAS and pymoo.", min=10)] = 20_000,
+    optuna_evaluations: Annotated[int, typer.Option(help="Of Optuna.", min=10)] = 500,
+    seed: Annotated[int, typer.Option(help="Of the searches.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what the engine costs, beside pymoo alone and Optuna with SQLite."""
+    from runners.bench.engine import run
+
+    with redirect_stdout(sys.stderr):
+        summary = run(out, evaluations, optuna_evaluations, seed)
+    _print(summary, as_json)
