@@ -46,6 +46,8 @@ class TrainingSettings:
         weight_decay: Of convolution and classifier weights, as AdamW applies it.
         distillation: Share of the largest one's scores in what the others learn, in [0, 1]; the
             labels have the rest.
+        label_smoothing: Share of the labels that is spread over all classes, in [0, 1]. Without
+            it the widest networks grow too sure of a small training set.
         shift: Images are shifted at random by up to this many pixels each way; 0 for not at all.
         random: Random sub-networks in a step.
         average: Decay of the moving average of the weights, in [0, 1]; 0 for the last weights.
@@ -62,6 +64,7 @@ class TrainingSettings:
     learning_rate: float = 12e-3
     weight_decay: float = 1e-2
     distillation: float = 0.5
+    label_smoothing: float = 0.1
     shift: int = 2
     random: int = 1
     average: float = 0.99
@@ -72,7 +75,7 @@ class TrainingSettings:
         lowest = {"epochs": 1, "batch": 2, "threads": 1}
         for name, value in vars(self).items():
             low = lowest.get(name, 0)
-            high = 1 if name in ("distillation", "average") else math.inf
+            high = 1 if name in ("distillation", "label_smoothing", "average") else math.inf
             if not low <= value <= high or value == math.inf:
                 upper = f" and at most {high}" if high == 1 else ""
                 raise ConfigError(
@@ -143,6 +146,7 @@ def _train(
     for step, rows in enumerate(_rows(len(images), settings, rng)):
         batch = _shifted(torch.from_numpy(images[rows]), settings.shift, rng)
         targets = functional.one_hot(torch.from_numpy(labels[rows]), config.classes).float()
+        targets = targets.lerp(torch.tensor(1 / config.classes), settings.label_smoothing)
         _sandwich(supernet, batch.to(device), targets.to(device), settings, rng)
         optimizer.step()
         optimizer.zero_grad()
