@@ -23,6 +23,10 @@ DRAWS = 200
 OPTIMISM = 0.5
 """Standard deviations by which the spread along the predicted front takes predictions as better."""
 
+CAUTION = 2.0
+"""Factor on deviations when it comes to pruning. What looks worst among many proposals is in part
+what the surrogate errs on most, so its own deviations would prune too readily."""
+
 STRANGER = 0.2
 """Weight of a design that is no neighbour of the front, next to 1 of one that is."""
 
@@ -49,6 +53,7 @@ class _View:
         deviations: Likewise.
         reached: The front and the expectations of what is running, shape (points, objectives).
         entering: Probability of being feasible and of entering the front, shape (proposals,).
+        doomed: Probability of the contrary, under deviations enlarged for caution.
         hopeful: Proposals that are more likely feasible than not.
     """
 
@@ -56,6 +61,7 @@ class _View:
     deviations: FloatArray
     reached: FloatArray
     entering: FloatArray
+    doomed: FloatArray
     hopeful: NDArray[np.bool_]
 
 
@@ -109,9 +115,9 @@ class SurrogateGate:
         outlook = self._forecast.outlook(genomes)
         view = self._view(outlook)
         verdicts: list[Verdict | None] = [None] * len(genomes)
-        dominated = 1 - view.entering >= self._prune
+        dominated = view.doomed >= self._prune
         for row in _rows(dominated):
-            reason = f"predicted dominated with probability {1 - view.entering[row]:.3f}"
+            reason = f"predicted dominated with probability {view.doomed[row]:.3f}"
             predictions = outlook.predictions(row)
             if outlook.impossible[row] or not predictions:
                 reason = "known to be dominated or infeasible"
@@ -159,8 +165,10 @@ class SurrogateGate:
         scores, spreads = np.column_stack(means), np.column_stack(deviations)
         reached = np.column_stack(known)
         feasible = self._feasible(outlook)
-        entering = feasible * self._non_dominated(scores, spreads, reached[: len(front)])
-        return _View(scores, spreads, reached, entering, feasible > 0.5)
+        members = reached[: len(front)]
+        entering = feasible * self._non_dominated(scores, spreads, members)
+        doomed = 1 - feasible * self._non_dominated(scores, CAUTION * spreads, members)
+        return _View(scores, spreads, reached, entering, doomed, feasible > 0.5)
 
     def _non_dominated(
         self, means: FloatArray, deviations: FloatArray, front: FloatArray

@@ -23,7 +23,6 @@ from evonas.gate import EvaluateAll, SurrogateGate
 from evonas.lookahead import LookAhead, neighbours
 from evonas.nsga2 import NSGA2
 from evonas.pareto import hypervolume, non_dominated
-from evonas.problem import Problem
 from evonas.protocols import Gate, Optimizer
 from evonas.records import Candidate, Decision, Evaluation, Status
 from evonas.run import BATCH, OPENING
@@ -234,26 +233,32 @@ def needed(curve: FloatArray, share: float, budget: int) -> int:
 
 
 def measure(
-    problem: Problem, method: str, seeds: int, budget: int, stop: float = np.inf
+    problem: TableProblem,
+    method: str,
+    seeds: int,
+    budget: int,
+    stop: float = np.inf,
+    prunes: Prunes | None = None,
 ) -> FloatArray:
     """Run a method on a table.
 
     Args:
-        problem: A :class:`problems.table.TableProblem` with two objectives.
+        problem: With two objectives.
         method: One of ``METHODS``.
         seeds: How many, from 0.
         budget: Evaluations.
         stop: Share of the hypervolume at which a run may end; its curve is constant from there.
+        prunes: Where to count what EvoNAS prunes.
 
     Returns:
         Share of the true front's hypervolume, shape (seeds, budget).
     """
-    assert isinstance(problem, TableProblem)
     oracle = Oracle(problem)
     curves = []
     for seed in range(seeds):
         order: list[int] = []
-        for row in METHODS[method](oracle, seed):
+        search = METHODS[method](oracle, seed)
+        for row in evonas(oracle, seed, prunes) if method == "evonas" else search:
             order.append(row)
             enough = len(order) % BATCH == 0 and oracle.curve(order)[-1] >= stop
             if len(order) == budget or enough:
@@ -276,24 +281,29 @@ def compare(
 
     Returns:
         For each method ``needed_at_M`` (median over seeds) and ``seeds_reached_M`` for the marks
-        M, and ``spared_at_1000``; and each method's curves of shape (seeds, evaluations).
+        M, ``spared_at_1000`` (0 unless most seeds reach it) and, for EvoNAS, the true rate of
+        wrong prunes; and each method's curves of shape (seeds, evaluations).
     """
     size = min(max(MARKS), len(problem))
     curves = {"plain": measure(problem, "plain", seeds, size)}
     shares = {mark: float(np.median(curves["plain"][:, min(mark, size) - 1])) for mark in MARKS}
     figures: dict[str, Any] = {"share": shares}
     for method in methods:
+        prunes = Prunes()
         if method not in curves:
-            limit = min(budget, len(problem))
-            curves[method] = measure(problem, method, seeds, limit, stop=shares[max(MARKS)])
+            limit, stop = min(budget, len(problem)), shares[max(MARKS)]
+            curves[method] = measure(problem, method, seeds, limit, stop, prunes)
         own = curves[method]
         row: dict[str, Any] = {}
         for mark, share in shares.items():
             counts = [needed(curve, share, own.shape[1]) for curve in own]
             row[f"needed_at_{mark}"] = float(np.median(counts))
             row[f"seeds_reached_{mark}"] = int(sum(curve[-1] >= share - 1e-12 for curve in own))
-        row["spared_at_1000"] = 1 - row["needed_at_1000"] / max(MARKS)
         row["seeds_reached"] = row["seeds_reached_1000"]
+        reached = row["seeds_reached"] > seeds / 2
+        row["spared_at_1000"] = 1 - row["needed_at_1000"] / max(MARKS) if reached else 0.0
+        if prunes.total:
+            row["wrong_prune_rate"] = prunes.wrong / prunes.total
         figures[method] = row
     return figures, curves
 
@@ -321,18 +331,20 @@ def run(
     *,
     maximise: Sequence[str] = ACCURACIES,
     minimise: Sequence[str] = LATENCIES,
+    genes: Sequence[str] = (),
     methods: Sequence[str] = ("evonas", "plain", "random", "local"),
     seeds: int = 10,
-    budget: int = 350,
+    budget: int = 1000,
     report: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Compare methods on every pair of objectives, and write ``prune.csv`` and ``prune.png``.
 
     Args:
-        table: Of NAS-Bench-201 cells.
+        table: Of NAS-Bench-201 cells, unless ``genes`` says otherwise.
         out: The directory to write to.
         maximise: Columns, one a pair.
         minimise: Columns, one a pair.
+        genes: The gene columns of a table of any kind; surrogates then see genes and nothing else.
         methods: Of ``METHODS``.
         seeds: Of every method.
         budget: Evaluations of every method but plain NSGA-II.
@@ -354,7 +366,11 @@ def run(
     curves: dict[str, dict[str, FloatArray]] = {}
     for up in maximise:
         for down in minimise:
-            problem = NASBench201(table, maximise=up, minimise=down)
+            problem = (
+                TableProblem(table, genes=genes, maximise=up, minimise=down)
+                if genes
+                else NASBench201(table, maximise=up, minimise=down)
+            )
             figures, own = compare(problem, methods, seeds, budget)
             of_methods = {method: figures[method] for method in methods}
             pair = {"maximise": up, "minimise": down, "seeds": seeds, "budget": budget}
@@ -374,13 +390,14 @@ def main() -> None:
     parser.add_argument("--table", required=True)
     parser.add_argument("--maximise", default=",".join(ACCURACIES))
     parser.add_argument("--minimise", default=",".join(LATENCIES))
+    parser.add_argument("--genes", default="")
     parser.add_argument("--methods", default="evonas,plain,random,local")
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--budget", type=int, default=350)
+    parser.add_argument("--budget", type=int, default=1000)
     parser.add_argument("--out", type=Path, default=Path("results"))
     options = vars(parser.parse_args())
-    for name in ("maximise", "minimise", "methods"):
-        options[name] = options[name].split(",")
+    for name in ("maximise", "minimise", "genes", "methods"):
+        options[name] = [text for text in options[name].split(",") if text]
     try:
         run(**options)
     except EvonasError as error:
