@@ -85,7 +85,7 @@ class Run:
             ``problem``, ``state`` (``running``, ``finished``, ``exhausted``, ``stopped``, or
             ``interrupted`` when the process that wrote it is gone), ``proposed``, ``evaluated``,
             ``pruned``, ``audited``, ``failed``, ``infeasible``, ``front_size``, ``hypervolume``,
-            and what :func:`evonas.outcome.surrogate_report` says.
+            and with a surrogate what :func:`evonas.outcome.surrogate_report` says.
         """
         meta, counts = self.meta, self._journal.counts()
         evaluations = self._journal.evaluations()
@@ -96,7 +96,7 @@ class Run:
         state = meta["state"]
         if state == "running" and self.directory is not None and not is_locked(self.directory):
             state = "interrupted"
-        return {
+        found = {
             "problem": meta["description"]["problem"],
             "state": state,
             "proposed": counts["proposed"],
@@ -107,8 +107,11 @@ class Run:
             "infeasible": counts.get("infeasible", 0),
             "front_size": len(tracker.costs),
             "hypervolume": tracker.hypervolume,
-            **surrogate_report(meta["description"], self._journal.candidates(), evaluations),
         }
+        if meta["settings"].get("surrogate") is not None:
+            candidates = self._journal.candidates()
+            found |= surrogate_report(meta["description"], candidates, evaluations)
+        return found
 
     def export(
         self, formats: Iterable[str], *, problem: Problem | None = None, report: Report = print

@@ -77,7 +77,8 @@ def print_status(console: Console, directory: Path, status: Mapping[str, Any]) -
     """Print where a run stands, and why evaluations failed."""
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in status.items():
-        table.add_row(name.replace("_", " "), _value(value))
+        if value not in (None, {}):
+            table.add_row(name.replace("_", " "), _value(value))
     console.print(table)
     for error, count in errors(directory).most_common(3):
         console.print(f"failed {count} times: {error}", markup=False)
