@@ -57,11 +57,11 @@ DEVICES = {
     for device in (
         Device(
             "microcontroller",
-            "a Cortex-M4F of 64 MHz as in Nordic's nRF52840: 52 uA/MHz at 3 V while it computes, "
-            "and its receiver's 5 mA while it waits",
-            factor=1000,
-            compute_watts=0.010,
-            idle_watts=0.015,
+            "a Cortex-M7 of 480 MHz with a float32 unit, as in the STM32H7, which has 1 MB of "
+            "memory; powers assumed",
+            factor=100,
+            compute_watts=0.3,
+            idle_watts=0.05,
         ),
         Device(
             "raspberry-pi",

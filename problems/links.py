@@ -104,7 +104,7 @@ LINKS = {
             "802.15.4",
             "64.9% of 250 kbit/s, Latré et al., 'Throughput and Delay Analysis of Unslotted IEEE "
             "802.15.4' (Journal of Networks 2006); round trip assumed: two short frames; radio "
-            "power of Nordic's nRF52840 at 8 dBm: 15 mA at 3 V, 5 of them the idle device's",
+            "power assumed: 10 mA at 3 V while it sends",
             uplink_mbps=0.162,
             round_trip_ms=6,
             transmit_watts=0.030,

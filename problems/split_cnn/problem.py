@@ -80,7 +80,7 @@ class SplitCNN(Problem):
         device: str = "microcontroller",
         server: str = "server",
         link: str = "802.15.4",
-        objectives: str | Sequence[str] = ("error", "latency_ms", "device_energy_mj"),
+        objectives: str | Sequence[str] = ("error", "latency_ms", "head_memory_bytes"),
         max_error: float | None = None,
         max_latency_ms: float | None = None,
         max_device_energy_mj: float | None = None,

@@ -1,0 +1,49 @@
+import math
+
+import pytest
+
+from evonas.errors import ConfigError
+from problems.devices import DEVICES, Device, device
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_presets_say_that_they_are_simulated(name):
+    found = device(name)
+    assert found.name == name
+    assert found.factor > 0
+    assert min(found.compute_watts, found.idle_watts) >= 0
+    assert ("simulated: this machine's time x" in str(found)) == (name != "this-machine")
+    assert found.simulated == (name != "this-machine")
+
+
+def test_a_device_is_given_by_its_numbers():
+    found = device("factor=20, compute_watts=3")
+    assert (found.factor, found.compute_watts) == (20, 3)
+    assert found.idle_watts == DEVICES["this-machine"].idle_watts
+    assert "simulated: this machine's time x 20" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("fone", "no device 'fone'; did you mean 'phone'"),
+        ("factr=3", "no 'factr'; did you mean 'factor'"),
+        ("factor=fast", "factor of the device is 'fast'; it must be a number"),
+        ("factor=-2", "it must be 0 or more"),
+        ("factor=nan", "it must be 0 or more"),
+        ("factor=inf", "it must be 0 or more"),
+        ("factor=0", "it must be above 0"),
+        ("compute_watts=3", "lacks factor; give a preset, or factor=NUMBER"),
+        ("", "there is no device ''"),
+    ],
+)
+def test_a_wrong_device_is_named(text, message):
+    with pytest.raises(ConfigError) as raised:
+        device(text)
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize("factor", [0, -1, math.nan])
+def test_a_factor_is_above_zero(factor):
+    with pytest.raises(ConfigError, match="above 0"):
+        Device("d", "", factor, 1, 1)
