@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,8 @@ def draw_front(path: Path, front: Front, evaluations: Sequence[Evaluation]) -> N
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     title = f"{front.description['problem']}: {len(front)} designs on the front"
-    figure.suptitle("\n".join([title, *front.description.get("notes", [])]), fontsize=11)
+    notes = "; ".join(note.partition(":")[0] for note in front.description.get("notes", []))
+    figure.suptitle("\n".join([title, *textwrap.wrap(notes, 85 * len(pairs))]), fontsize=10)
     partial = path.with_name(path.name + ".partial")
     figure.savefig(partial, dpi=150, format="png")
     partial.replace(path)

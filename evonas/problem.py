@@ -113,7 +113,8 @@ class Problem(ABC):
         constraints: Bounds on metrics.
         final_metrics: Measured once for each member of the final front, by :meth:`final`, and
             never seen by the search (a test error, say).
-        notes: Lines shown wherever results are shown (a simulated device, say).
+        notes: Lines shown wherever results are shown (a simulated device, say); figures show
+            each up to its first colon.
         highlight: The numeric gene that figures colour the front by, if one tells designs apart.
     """
 

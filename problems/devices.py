@@ -49,7 +49,7 @@ class Device:
     def __str__(self) -> str:
         if not self.simulated:
             return f"{self.name}: {self.description}"
-        return f"{self.name} (simulated: this machine's time x {self.factor:g}): {self.description}"
+        return f"{self.name} (simulated, this machine's time x {self.factor:g}): {self.description}"
 
 
 DEVICES = {

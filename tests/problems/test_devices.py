@@ -12,7 +12,7 @@ def test_presets_say_that_they_are_simulated(name):
     assert found.name == name
     assert found.factor > 0
     assert min(found.compute_watts, found.idle_watts) >= 0
-    assert ("simulated: this machine's time x" in str(found)) == (name != "this-machine")
+    assert ("simulated, this machine's time x" in str(found)) == (name != "this-machine")
     assert found.simulated == (name != "this-machine")
 
 
@@ -20,7 +20,7 @@ def test_a_device_is_given_by_its_numbers():
     found = device("factor=20, compute_watts=3")
     assert (found.factor, found.compute_watts) == (20, 3)
     assert found.idle_watts == DEVICES["this-machine"].idle_watts
-    assert "simulated: this machine's time x 20" in str(found)
+    assert "simulated, this machine's time x 20" in str(found)
 
 
 @pytest.mark.parametrize(

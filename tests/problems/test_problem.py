@@ -221,8 +221,8 @@ def test_objectives_and_bounds_are_options(make):
 
 def test_what_is_simulated_is_said(make):
     notes = make(device="phone", link="5g").notes
-    assert "device phone (simulated: this machine's time x 2)" in notes[0]
-    assert "server server (simulated: this machine's time x 0.1)" in notes[1]
+    assert "device phone (simulated, this machine's time x 2)" in notes[0]
+    assert "server server (simulated, this machine's time x 0.1)" in notes[1]
     assert "ITU-R M.2410" in notes[2]
 
 
