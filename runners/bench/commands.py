@@ -57,3 +57,21 @@ def engine(
     with redirect_stdout(sys.stderr):
         summary = run(out, evaluations, optuna_evaluations, seed)
     _print(summary, as_json)
+
+
+@bench.command(epilog="Example: evonas bench scale --workers 2 --workers 16")
+def scale(
+    out: Out = RESULTS,
+    workers: Annotated[
+        list[int] | None, typer.Option(help="To try; may be repeated (default: 2 to 32).", min=2)
+    ] = None,
+    evaluations: Annotated[int, typer.Option(help="For each worker.", min=3)] = 20,
+    seed: Annotated[int, typer.Option(help="Of the searches.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how busy workers are kept on Ray, beside Ray Tune with Optuna."""
+    from runners.bench.scale import WORKERS, run
+
+    with redirect_stdout(sys.stderr):
+        table = run(out, workers or WORKERS, evaluations, seed)
+    _print(table, as_json)

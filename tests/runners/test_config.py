@@ -107,3 +107,20 @@ def test_options_are_read_as_yaml(options):
 def test_every_key_is_documented():
     for name in Config.model_fields:
         assert f"        {name}: " in Config.__doc__
+
+
+def test_on_ray_workers_are_what_fits_and_stops_have_a_grace():
+    config = make_config({"problem": "digits", "runner": "ray", "address": "auto"})
+    assert (config.workers, config.grace) == (None, 20.0)
+    assert config.arguments()["runner_options"] == {"address": "auto"}
+    assert "runner_options" not in make_config({"problem": "digits"}).arguments()
+
+
+@pytest.mark.parametrize("key", ["address", "cpus_per_evaluation", "gpus_per_evaluation"])
+def test_settings_of_ray_are_refused_elsewhere(key, write):
+    value = "auto" if key == "address" else 1.0
+    with pytest.raises(ConfigError, match=f"--{key.replace('_', '-')} is for the runner 'ray'"):
+        make_config({"problem": "digits", key: value})
+    file = write(f"problem: digits\n{key}: {value}\n")
+    with pytest.raises(ConfigError, match=f"'{key}' in .* line 2 is for the runner 'ray'"):
+        make_config({}, {}, file)

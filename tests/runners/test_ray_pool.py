@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import ray
 
+import evonas
 from evonas.errors import DataError, ProblemError, UsageError, WorkError
 from evonas.records import Status
 from evonas.testing_runner import Misbehaving, RunnerSuite, collect, task
+from problems.toy import ZDT1
 from runners.ray_cluster import joined
 from runners.ray_pool import Patience, RayRunner
 
@@ -138,6 +140,20 @@ def test_what_does_not_pickle_is_refused():
 def test_what_finds_no_place_is_told_with_what_there_is():
     with pytest.raises(WorkError, match=r"asks for 64 CPUs .* have 4 CPUs and 0 GPUs"):
         RayRunner(Misbehaving(), workers=1, cpus_per_evaluation=64, patience=Patience(start=1.0))
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_synchronous_search_ends_on_the_front_of_a_serial_one(workers):
+    settings = {"evaluations": 60, "population": 10, "seed": 7, "asynchronous": False}
+    there = evonas.search(ZDT1(), runner=RayRunner, workers=workers, **settings)
+    here = evonas.search(ZDT1(), runner="serial", **settings)
+    assert there.front.designs == here.front.designs
+
+
+def test_ray_prefers_an_asynchronous_search():
+    run = evonas.search(ZDT1(), runner=RayRunner, workers=2, evaluations=20, population=6)
+    assert run.meta["settings"]["asynchronous"] is True
+    assert run.status()["evaluated"] == 20
 
 
 def test_death_is_noticed_while_a_forked_process_holds_the_connection(make):
