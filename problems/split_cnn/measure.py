@@ -29,14 +29,14 @@ from problems.split_cnn.quantise import Quantiser
 from problems.split_cnn.split import Split
 from problems.split_cnn.subnet import Block, Classifier, Conv, SubNet
 
-BURSTS = 10
+BURSTS, FEWEST_BURSTS = 20, 5
 """Bursts of each model; every burst gives a ratio."""
 
-RUNS = 5
+RUNS, FEWEST_RUNS = 5, 2
 """Timed samples in a burst; the fastest counts."""
 
-BUDGET_MS = 40.0
-"""What all bursts may take together; slow models get fewer samples, though at least two."""
+BUDGET_MS = 45.0
+"""What all bursts may take together; slow models get fewer samples, down to the fewest."""
 
 SAMPLE_MS = 0.05
 """A sample repeats its model until it takes about this long, far above the clock's resolution."""
@@ -80,8 +80,9 @@ class Stopwatch:
         timed = [*self._yardsticks, *works]
         repetitions = [_repetitions(work) for work in timed]
         round_ms = sum(_sample_ms(work, n) * n for work, n in zip(timed, repetitions, strict=True))
-        runs = int(np.clip(BUDGET_MS / (BURSTS * round_ms), 2, RUNS))
-        bursts = np.empty((BURSTS, len(timed)))
+        rounds = BUDGET_MS / round_ms
+        runs = int(np.clip(rounds / BURSTS, FEWEST_RUNS, RUNS))
+        bursts = np.empty((int(np.clip(rounds / runs, FEWEST_BURSTS, BURSTS)), len(timed)))
         for burst in bursts:
             for index in rng.permutation(len(timed)):
                 samples = (_sample_ms(timed[index], repetitions[index]) for _ in range(runs))
