@@ -25,24 +25,27 @@ ROWS = 20
 def print_front(console: Console, front: Front) -> None:
     """Print a front: identifier, objectives, final metrics, and genes.
 
-    Every gene has a column of its own if that fits; if not, they share one.
+    If the genes do not all fit, only the one that figures highlight is shown.
     """
     chosen = np.unique(np.linspace(0, len(front) - 1, min(ROWS, len(front))).round().astype(int))
     designs = [front.designs[i] for i in chosen]
-    table = _front_table(front, designs, wide=True)
+    table = _front_table(front, designs, front.genes)
     unlimited = console.options.update(max_width=10_000)
-    if console.measure(table, options=unlimited).maximum > console.width:
-        table = _front_table(front, designs, wide=False)
+    fits = console.measure(table, options=unlimited).maximum <= console.width
+    if not fits:
+        highlight = front.description.get("highlight")
+        table = _front_table(front, designs, [highlight] if highlight else [])
     console.print(table)
     if len(designs) < len(front):
         console.print(f"{len(designs)} of {len(front)} designs are shown.")
+    if not fits:
+        console.print("All genes are in the files.")
 
 
-def _front_table(front: Front, designs: Sequence[Design], wide: bool) -> Table:
+def _front_table(front: Front, designs: Sequence[Design], genes: Sequence[str]) -> Table:
     description = front.description
     shown = [o["metric"] for o in description["objectives"]]
     shown += [m["name"] for m in description["metrics"] if m["final"]]
-    genes = front.genes if wide else ["genes"]
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("id", justify="right")
     for name in shown:
@@ -51,18 +54,16 @@ def _front_table(front: Front, designs: Sequence[Design], wide: bool) -> Table:
     for name in genes:
         table.add_column(name)
     for design in designs:
-        metrics = [f"{design.metrics[m]:.4g}" if m in design.metrics else "" for m in shown]
+        metrics = [_value(design.metrics[m]) if m in design.metrics else "" for m in shown]
         values = {name: _value(value) for name, value in design.genes.items()}
-        if wide:
-            cells = [values.get(name, "") for name in genes]
-        else:
-            cells = [" ".join(f"{name}={value}" for name, value in values.items())]
-        table.add_row(str(design.id), *metrics, *cells)
+        table.add_row(str(design.id), *metrics, *(values.get(name, "") for name in genes))
     return table
 
 
 def _value(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
 
 
 def errors(directory: Path) -> Counter[str]:
