@@ -7,6 +7,7 @@ import torch
 from evonas.errors import ConfigError, WorkError
 from problems.split_cnn import training
 from problems.split_cnn.architecture import SupernetConfig, largest, smallest
+from problems.split_cnn.datasets import load
 from problems.split_cnn.supernet import Supernet
 from problems.split_cnn.training import TrainingSettings, random_architecture, train
 
@@ -38,6 +39,19 @@ def test_all_sub_networks_learn():
     for architecture in [largest(TINY), largest(TINY, 0.25), smallest(TINY), *some]:
         scores = net.subnet(architecture, torch.from_numpy(images)).run(torch.from_numpy(fresh))
         assert (scores.argmax(1).numpy() == truth).mean() >= 0.9
+
+
+@pytest.mark.slow
+def test_digits_are_learned_at_both_ends_of_the_knob():
+    data = load("digits")
+    (images, labels), (fresh, truth) = data.part("train"), data.part("validation")
+    config = SupernetConfig(data.image, len(data.classes))
+    # A quarter of the steps that the defaults take.
+    net = Supernet.load(config, train(config, images, labels, TrainingSettings(epochs=8), quiet))
+    for width, least in ((1.0, 0.985), (config.narrowest, 0.92)):
+        subnet = net.subnet(largest(config, width), torch.from_numpy(images))
+        found = subnet.run(torch.from_numpy(fresh)).argmax(1).numpy()
+        assert (found == truth).mean() >= least
 
 
 def test_the_seed_determines_the_weights():
