@@ -173,9 +173,9 @@ class Supernet(nn.Module):
         """
         supernet = cls(config)
         state = supernet.state_dict()
-        for name in sorted(state.keys() ^ arrays.keys()):
-            what = "lack" if name in state else "hold the unknown"
-            raise DataError(f"the supernet's weights {what} array '{name}'; train it again")
+        if differing := sorted(state.keys() ^ arrays.keys()):
+            what = "lack" if differing[0] in state else "hold the unknown"
+            raise DataError(f"the supernet's weights {what} array '{differing[0]}'; train it again")
         for name, values in state.items():
             if arrays[name].shape != values.shape:
                 raise DataError(
