@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from evonas.problem import Problem
+from runners.config import available_cores
 from runners.ray_cluster import Node, joined, living_and_dead
 from runners.ray_worker import Memory
 from runners.worker import describe_exception
@@ -182,9 +183,8 @@ def diagnose(address: str | None = None, problem: Problem | None = None) -> Diag
         ProblemError: The problem does not pickle.
     """
     payload = None if problem is None else pickled(problem)
-    cores = len(os.sched_getaffinity(0))
     diagnosis = Diagnosis()
-    with joined(address, problem, cpus=cores, store_bytes=TRANSFER_BYTES, threads=1):
+    with joined(address, problem, cpus=available_cores(), store_bytes=TRANSFER_BYTES, threads=1):
         data = ray.put(np.ones(TRANSFER_BYTES, np.uint8))
         for node in living_and_dead():
             if node["Alive"]:

@@ -42,8 +42,18 @@ def remove_leftovers() -> None:
     """Remove the folders of private clusters whose search has ended without doing so."""
     for path in _folder().glob(f"{FOLDER_PREFIX}*"):
         pid = path.name.removeprefix(FOLDER_PREFIX).partition("-")[0]
-        if pid.isdecimal() and not Path(f"/proc/{pid}").exists():
+        if pid.isdecimal() and not _is_running(int(pid)):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 @contextmanager
@@ -214,14 +224,15 @@ class Watch:
             if silence > self._patience:
                 raise WorkError(
                     f"the head of the Ray cluster at {self._address} has not answered for "
-                    f"{silence:.0f} s; what was committed is kept"
+                    f"{silence:.0f} s; what was committed is kept, and 'evonas resume' goes on"
                 )
             return None
         self._last_answer = time.monotonic()
         nodes = living_and_dead()
         if any(node["NodeID"] == self._node and not node["Alive"] for node in nodes):
             raise WorkError(
-                "this machine is no longer part of the Ray cluster; what was committed is kept"
+                "this machine is no longer part of the Ray cluster; what was committed is kept, "
+                "and 'evonas resume' goes on"
             )
         return nodes
 

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import time
 from collections import deque
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from contextlib import ExitStack
+from typing import ClassVar
 
 import ray
 import ray.exceptions
@@ -24,66 +21,18 @@ import ray.exceptions
 from evonas.errors import UsageError, WorkError
 from evonas.problem import Problem
 from evonas.records import Evaluation, Status, Task
+from runners.config import available_cores
 from runners.local import check_parameters
+from runners.ray_actor import Job, Patience, RemoteWorker, brief, cause
 from runners.ray_cluster import Node, Quarantine, Watch, joined, living_and_dead, slots
-from runners.ray_worker import FETCH_SECONDS, Lost, NotLoaded, Place, Ready, Supervisor, memory_of
+from runners.ray_worker import Lost, NotLoaded, Place, Ready, memory_of
 
 LOG = logging.getLogger(__name__)
 
 DEFAULT_TIMEOUT = 3600.0
 """Seconds an evaluation may take when no timeout is given: nothing waits without an end."""
 
-
-@dataclass(frozen=True)
-class Patience:
-    """How long to wait for what, in seconds.
-
-    Args:
-        poll: An actor answers at least this often.
-        answer: What it may be late, before it is taken for lost.
-        start: Until a worker must have a place on the cluster and have loaded the problem.
-        others: What the first worker that is ready waits for the others, before a search begins.
-        head: How long the cluster's head may be out of reach.
-        look: Between two looks at the cluster.
-    """
-
-    poll: float = 5.0
-    answer: float = 25.0
-    start: float = 300.0
-    others: float = 30.0
-    head: float = 30.0
-    look: float = 2.0
-
-
-@dataclass(eq=False)
-class _Job:
-    """A task, how often it has been started, and where it was lost."""
-
-    task: Task
-    attempts: int = 0
-    lost_on: set[str] = field(default_factory=set)
-
-
-@dataclass(eq=False)
-class _Worker:
-    """An actor, what it is doing, and until when it must answer."""
-
-    actor: Any
-    state: Literal["placing", "starting", "idle", "busy"] = "placing"
-    place: Place | None = None
-    job: _Job | None = None
-    started: float = 0.0
-    reply: Any = None
-    answer_by: float = math.inf
-    start_by: float = math.inf
-
-    @property
-    def name(self) -> str:
-        return f"{self.place.host}:{self.place.pid}" if self.place else ""
-
-    @property
-    def node(self) -> str:
-        return self.place.node if self.place else ""
+OVERDUE = "did not answer in time"
 
 
 class RayRunner:
@@ -135,8 +84,8 @@ class RayRunner:
         self._retries = retries
         self._cpus, self._gpus = cpus_per_evaluation, gpus_per_evaluation
         self._patience = patience or Patience()
-        self._queue: deque[_Job] = deque()
-        self._workers: list[_Worker] = []
+        self._queue: deque[Job] = deque()
+        self._workers: list[RemoteWorker] = []
         self._finished: list[Evaluation] = []
         self._quarantine = Quarantine()
         self._gathered = False
@@ -148,7 +97,7 @@ class RayRunner:
                 joined(
                     address,
                     problem,
-                    cpus=math.ceil((workers or len(os.sched_getaffinity(0))) * self._cpus),
+                    cpus=math.ceil((workers or available_cores()) * self._cpus),
                     store_bytes=sum(part.nbytes for part in self._memory),
                     threads=max(1, int(self._cpus)),
                 )
@@ -156,6 +105,8 @@ class RayRunner:
             self._reference = ray.put(self._memory)
             self._watch = Watch(self._patience.head)
             self._nodes = living_and_dead()
+            if address in (None, "local") and not slots(self._nodes, self._cpus, self._gpus):
+                raise self._no_place("no worker fits this machine")
             self._next_look = 0.0
             self._last_ready = time.monotonic()
             self._gather()
@@ -170,7 +121,7 @@ class RayRunner:
 
     def submit(self, tasks: Sequence[Task]) -> None:
         """Queue tasks; returns at once."""
-        self._queue.extend(_Job(task) for task in tasks)
+        self._queue.extend(Job(task) for task in tasks)
         self._dispatch()
 
     def wait(self, timeout: float | None = None) -> list[Evaluation]:
@@ -189,7 +140,7 @@ class RayRunner:
                 self._dispatch()
                 self._listen(end)
             except ray.exceptions.RaySystemError as error:
-                raise WorkError(f"the Ray cluster is gone: {_brief(error)}") from error
+                raise WorkError(f"the Ray cluster is gone: {brief(error)}") from error
             if time.monotonic() >= end:
                 break
         self._dispatch()  # keeps the workers busy while the caller thinks
@@ -205,7 +156,7 @@ class RayRunner:
         self._queue.clear()
         self._finished.clear()
         for worker in self._workers:
-            _kill(worker)
+            worker.kill()
         self._workers.clear()
         self._exit.close()
 
@@ -237,11 +188,7 @@ class RayRunner:
         if self._has_workers():
             self._last_ready = now
         elif now > self._last_ready + self._patience.start:
-            raise WorkError(
-                f"no worker could start within {self._patience.start:g} s; an evaluation asks for "
-                f"{self._cpus:g} CPUs and {self._gpus:g} GPUs, and the cluster's nodes have "
-                f"{_resources(self._nodes)}"
-            )
+            raise self._no_place(f"no worker could start within {self._patience.start:g} s")
         avoided = self._avoided()
         for worker in [w for w in self._workers if w.node in avoided and w.state != "busy"]:
             self._drop(worker)
@@ -249,33 +196,21 @@ class RayRunner:
         by_use = sorted(self._workers, key=lambda w: w.state != "placing")
         for worker in [w for w in by_use[: max(0, spare)] if w.state != "busy"]:
             self._drop(worker)
-        self._workers.extend(self._hire(avoided) for _ in range(-spare))
+        for _ in range(-spare):
+            worker = RemoteWorker.hire(self._cpus, self._gpus, avoided, self._patience)
+            self._workers.append(worker)
+
+    def _no_place(self, text: str) -> WorkError:
+        return WorkError(
+            f"{text}; an evaluation asks for {self._cpus:g} CPUs and {self._gpus:g} GPUs, and the "
+            f"cluster's nodes have {_resources(self._nodes)}"
+        )
 
     def _has_workers(self) -> bool:
         return any(worker.state in ("idle", "busy") for worker in self._workers)
 
     def _avoided(self) -> set[str]:
         return self._quarantine.avoided([n["NodeID"] for n in self._nodes if n["Alive"]])
-
-    def _hire(self, avoided: set[str]) -> _Worker:
-        options: dict[str, Any] = {"num_cpus": self._cpus, "num_gpus": self._gpus}
-        if avoided:
-            options["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(avoided))})"}
-        kind = ray.remote(Supervisor).options(max_restarts=0, **options)
-        actor: Any = kind.remote(str(Path.cwd()))
-        worker = _Worker(actor)
-        self._expect(worker, actor.place.remote(), self._patience.start)
-        return worker
-
-    def _expect(self, worker: _Worker, reply: Any, seconds: float) -> None:
-        worker.reply, worker.answer_by = reply, time.monotonic() + seconds
-
-    def _start(self, worker: _Worker) -> None:
-        worker.state = "starting"
-        worker.start_by = time.monotonic() + self._patience.start
-        poll = self._patience.poll
-        reply = worker.actor.start.remote([self._reference], poll)
-        self._expect(worker, reply, poll + FETCH_SECONDS + self._patience.answer)
 
     def _dispatch(self) -> None:
         """Hand queued tasks to idle workers, if possible where they were not lost before."""
@@ -284,11 +219,7 @@ class RayRunner:
             job = self._queue.popleft()
             worker = min(idle, key=lambda w: w.node in job.lost_on)
             idle.remove(worker)
-            worker.job, worker.state, worker.started = job, "busy", time.monotonic()
-            job.attempts += 1
-            poll = self._patience.poll
-            reply = worker.actor.evaluate.remote(job.task, job.attempts, self._timeout, poll)
-            self._expect(worker, reply, poll + self._patience.answer)
+            worker.begin(job, self._timeout)
 
     def _listen(self, end: float) -> None:
         """Wait until a worker answers or is overdue, but not beyond ``end`` or the next look."""
@@ -306,16 +237,16 @@ class RayRunner:
                     self._hear(worker)
         for worker in waiting:
             if worker.reply is not None and time.monotonic() >= worker.answer_by:
-                self._lose(worker, "did not answer in time")
+                self._lose(worker, OVERDUE)
 
-    def _hear(self, worker: _Worker) -> None:
+    def _hear(self, worker: RemoteWorker) -> None:
         reply, worker.reply = worker.reply, None
         try:
             message = ray.get(reply, timeout=self._patience.answer)
         except (ray.exceptions.RayError, TimeoutError) as error:
             if worker.state == "starting":  # the problem may have been lost from the object store
                 self._reference = ray.put(self._memory)
-            self._lose(worker, _cause(error))
+            self._lose(worker, cause(error))
             return
         match message:
             case Evaluation():
@@ -323,13 +254,13 @@ class RayRunner:
                 self._finished.append(message)
                 worker.job, worker.state = None, "idle"
                 if message.status is Status.TIMEOUT:  # its process was killed
-                    self._start(worker)
+                    worker.start(self._reference)
             case Ready():
                 worker.state = "idle"
                 self._lost_starts = 0
             case Place():
                 worker.place = message
-                self._start(worker)
+                worker.start(self._reference)
             case NotLoaded():
                 self._refuse(worker, message.error)
             case Lost():
@@ -337,10 +268,9 @@ class RayRunner:
             case None if worker.state == "starting" and time.monotonic() > worker.start_by:
                 self._lose(worker, "did not load the problem in time")
             case None:  # nothing new, but the actor is well
-                poll = self._patience.poll
-                self._expect(worker, worker.actor.listen.remote(poll), poll + self._patience.answer)
+                worker.listen()
 
-    def _refuse(self, worker: _Worker, error: str) -> None:
+    def _refuse(self, worker: RemoteWorker, error: str) -> None:
         """Leave the node of a worker alone that cannot evaluate the problem.
 
         Raises:
@@ -353,27 +283,28 @@ class RayRunner:
             raise WorkError(text)
         LOG.warning("%s; it is left alone for %g s", text, self._quarantine.leave(worker.node))
 
-    def _lose(self, worker: _Worker, cause: str, keep: bool = False) -> None:
+    def _lose(self, worker: RemoteWorker, why: str, keep: bool = False) -> None:
         """Decide what becomes of a worker that has failed, and of its task.
 
         Args:
             worker: Which one.
-            cause: What happened to it, after the words "the worker".
+            why: What happened to it, after the words "the worker".
             keep: Only its process is lost; the actor can start another.
         """
-        LOG.warning("the worker %s %s", worker.name, cause)
+        LOG.warning("the worker %s %s", worker.name, why)
         job, worker.job = worker.job, None
-        if worker.state == "starting":
+        waited = worker.state == "placing" and why == OVERDUE  # for room on the cluster
+        if worker.state in ("placing", "starting") and not waited:
             self._lost_starts += 1
             if self._lost_starts > self._retries and not self._has_workers():
                 raise WorkError(
-                    f"workers cannot start: the last {cause} before it had loaded the problem, "
+                    f"workers cannot start: the last {why} before it had loaded the problem, "
                     f"as did {self._retries} before it"
                 )
         if worker.place and (pause := self._quarantine.loss(worker.node)):
             LOG.warning("%s is left alone for %g s", worker.place.host, pause)
         if keep and worker.node not in self._avoided():
-            self._start(worker)
+            worker.start(self._reference)
         else:
             self._drop(worker)
         if job is None:
@@ -387,39 +318,18 @@ class RayRunner:
             Evaluation(
                 job.task.candidate,
                 Status.FAILED,
-                seconds=time.monotonic() - worker.started,
+                seconds=time.monotonic() - worker.began,
                 worker=worker.name,
-                error=f"the worker {cause}{times}",
+                error=f"the worker {why}{times}",
                 attempts=job.attempts,
             )
         )
 
-    def _drop(self, worker: _Worker) -> None:
+    def _drop(self, worker: RemoteWorker) -> None:
         """Kill a worker; another is hired at the next look, which is now."""
         self._workers.remove(worker)
-        _kill(worker)
+        worker.kill()
         self._next_look = min(self._next_look, time.monotonic())
-
-
-def _kill(worker: _Worker) -> None:
-    with suppress(Exception):  # it is dead already, or the cluster is gone
-        ray.kill(worker.actor, no_restart=True)
-
-
-def _cause(error: BaseException) -> str:
-    """Say what Ray knows of the end of an actor."""
-    text = str(error)
-    if isinstance(error, ray.exceptions.OutOfMemoryError) or "low on memory" in text:
-        return "was killed because its node ran low on memory"
-    if "node has died" in text or "node was terminated" in text or "node died" in text:
-        return "was lost with its node"
-    if isinstance(error, ray.exceptions.RayActorError):
-        return "died"
-    return f"failed: {_brief(error)}"
-
-
-def _brief(error: BaseException) -> str:
-    return " ".join(str(error).split())[-200:]
 
 
 def _resources(nodes: Sequence[Node]) -> str:

@@ -209,7 +209,8 @@ def _evaluate_for_ever(connection: Connection, memory: list[Memory], directory: 
     try:
         gc.freeze()  # what Ray left in this copy must not be collected: Ray does not run here
         os.setpgid(0, 0)
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
         # Ray notices the death of an actor by the end of its connections, so none is kept here.
         descriptor = connection.fileno()
         os.closerange(3, descriptor)

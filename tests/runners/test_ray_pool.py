@@ -12,8 +12,10 @@ from evonas.errors import DataError, ProblemError, UsageError, WorkError
 from evonas.records import Status
 from evonas.testing_runner import Misbehaving, RunnerSuite, collect, task
 from problems.toy import ZDT1
+from runners import ray_actor
+from runners.ray_actor import Patience
 from runners.ray_cluster import joined
-from runners.ray_pool import Patience, RayRunner
+from runners.ray_pool import RayRunner
 
 pytestmark = pytest.mark.slow
 
@@ -132,14 +134,39 @@ def test_workers_that_die_at_start_end_the_work():
         RayRunner(KillsItsWorker(), workers=2)
 
 
+class Missing:
+    """An actor on nodes that lack a package."""
+
+    def __init__(self, directory):
+        raise ImportError("No module named 'evonas'")
+
+    def place(self):
+        raise AssertionError("it was never made")
+
+
+def test_actors_that_cannot_be_made_end_the_work(monkeypatch):
+    monkeypatch.setattr(ray_actor, "Supervisor", Missing)
+    with pytest.raises(WorkError, match=r"cannot start.*No module named 'evonas'"):
+        RayRunner(Misbehaving(), workers=1)
+
+
 def test_what_does_not_pickle_is_refused():
     with pytest.raises(ProblemError, match=r"Unpicklable.*generator"):
         RayRunner(Unpicklable())
 
 
-def test_what_finds_no_place_is_told_with_what_there_is():
-    with pytest.raises(WorkError, match=r"asks for 64 CPUs .* have 4 CPUs and 0 GPUs"):
-        RayRunner(Misbehaving(), workers=1, cpus_per_evaluation=64, patience=Patience(start=1.0))
+@pytest.mark.parametrize(
+    ("address", "reason"), [(None, "fits this machine"), ("auto", "could start within 1 s")]
+)
+def test_what_finds_no_place_is_told_with_what_there_is(address, reason):
+    with pytest.raises(WorkError, match=f"{reason}.* asks for 64 CPUs .* have 4 CPUs and 0 GPUs"):
+        RayRunner(
+            Misbehaving(),
+            workers=1,
+            address=address,
+            cpus_per_evaluation=64,
+            patience=Patience(start=1.0),
+        )
 
 
 @pytest.mark.parametrize("workers", [1, 3])
