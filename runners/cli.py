@@ -154,6 +154,13 @@ def search(
         ),
     ] = None,
     assignments: Options = None,
+    surrogate: Annotated[
+        bool | None,
+        typer.Option(
+            "--surrogate/--no-surrogate",
+            help="Let a surrogate decide which designs are worth evaluating (default: not).",
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the run that is in --out.")
     ] = False,
@@ -181,6 +188,7 @@ def search(
         "cpus_per_evaluation": cpus_per_evaluation,
         "gpus_per_evaluation": gpus_per_evaluation,
         "out": out,
+        "surrogate": surrogate,
     }
     given = {name: value for name, value in settings.items() if value is not None}
     options = parse_options(assignments or ())

@@ -42,6 +42,7 @@ class Config(BaseModel):
         offspring: Candidates of every later batch; left out, as many as the population.
         asynchronous: Propose whenever a worker is free, not batch by batch; left out, as the
             runner prefers.
+        surrogate: Let a surrogate decide which designs are worth evaluating.
         runner: A registered name.
         workers: Evaluations at the same time; left out, one for every core (``serial``: one,
             ``ray``: as many as fit the cluster).
@@ -65,6 +66,7 @@ class Config(BaseModel):
     population: int = Field(40, ge=1)
     offspring: int | None = Field(None, ge=1)
     asynchronous: bool | None = None
+    surrogate: bool = False
     runner: str = "processes"
     workers: int | None = Field(None, ge=1)
     timeout: float | None = Field(None, gt=0, allow_inf_nan=False)
@@ -77,7 +79,8 @@ class Config(BaseModel):
 
     def arguments(self) -> dict[str, Any]:
         """Return what :func:`evonas.search` is called with, beside the problem."""
-        arguments = self.model_dump(exclude={"problem", *RAY_KEYS})
+        arguments = self.model_dump(exclude={"problem", "surrogate", *RAY_KEYS})
+        arguments["surrogate"] = "default" if self.surrogate else None
         if self.runner == "ray":
             arguments["runner_options"] = self.model_dump(include=set(RAY_KEYS), exclude_none=True)
         return arguments

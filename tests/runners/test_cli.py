@@ -367,3 +367,14 @@ def test_help_without_a_command_and_the_version(evonas):
     code, out, _ = evonas("--version")
     assert code == 0
     assert out.startswith("evonas ")
+
+
+def test_a_surrogate_prunes_and_says_what_it_was_worth(tmp_path, capsys):
+    out = str(tmp_path / "run")
+    arguments = ["search", "blocks", "--evaluations", "60", "--runner", "serial", "--out", out]
+    assert main([*arguments, "--surrogate", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["evaluated"] == 60
+    assert found["pruned"] > 0
+    assert found["spared_share"] == pytest.approx(found["pruned"] / found["proposed"], abs=0.05)
+    assert set(found["rank_agreement"]) == {"error", "operations"}
