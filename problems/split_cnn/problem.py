@@ -43,9 +43,7 @@ class SplitCNN(Problem):
 
     The energy is the device's alone, in the form of Kang et al., "Neurosurgeon" (ASPLOS 2017):
     time of each phase times the power that it draws. What the radio draws while it waits is not
-    counted apart from the device's idle power. Both sums are rounded to three significant digits:
-    no more can be measured again, and a design should not be on a front for a microsecond that
-    its server takes less.
+    counted apart from the device's idle power.
 
     Args:
         data: ``digits``, ``folder:PATH``, ``npz:PATH`` or ``module:NAME``; see ``datasets.py``.
@@ -225,16 +223,13 @@ class SplitCNN(Problem):
         device, server = head * self._device.factor, tail * self._server.factor
         payload = pair.split.payload_bytes
         link = self._link.total_ms(payload)
-        energy = (
-            device * self._device.compute_watts
-            + self._link.send_ms(payload) * self._link.transmit_watts
-            + (link + server) * self._device.idle_watts
-        )
         return {
-            "latency_ms": _rounded(device + link + server),
+            "latency_ms": device + link + server,
             "device_ms": device,
             "server_ms": server,
-            "device_energy_mj": _rounded(energy),
+            "device_energy_mj": device * self._device.compute_watts
+            + self._link.send_ms(payload) * self._link.transmit_watts
+            + (link + server) * self._device.idle_watts,
         }
 
     def _sizes(self, genome: Genome) -> dict[str, float]:
@@ -263,15 +258,6 @@ def _metrics(genes: Sequence[str]) -> list[Metric]:
         Metric("params", "", network, expensive=False),
         Metric("head_memory_bytes", "B", [*network, "split"], expensive=False),
     ]
-
-
-def _rounded(value: float) -> float:
-    """Keep three significant digits.
-
-    >>> _rounded(208.2931), _rounded(0.0123456)
-    (208.0, 0.0123)
-    """
-    return float(f"{value:.3g}")
 
 
 def _check_whole(name: str, value: object, low: int) -> None:

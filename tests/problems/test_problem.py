@@ -97,11 +97,9 @@ def test_latency_and_energy_follow_from_times_and_profiles(make, monkeypatch):
     assert found["device_ms"] == 5
     assert found["server_ms"] == 0.25
     assert found["link_ms"] == pytest.approx(7 + sending)
-    assert found["latency_ms"] == pytest.approx(5 + 7 + sending + 0.25, rel=5e-3)
+    assert found["latency_ms"] == pytest.approx(5 + 7 + sending + 0.25)
     energy = 5 * 3 + sending * (0.5 + 1.5) + (7 + 0.25) * 0.5
-    assert found["device_energy_mj"] == pytest.approx(energy, rel=5e-3)
-    for name in ("latency_ms", "device_energy_mj"):
-        assert found[name] == float(f"{found[name]:.3g}")
+    assert found["device_energy_mj"] == pytest.approx(energy)
 
 
 @pytest.mark.parametrize(("bits", "size"), [(32, 4), (16, 2), (8, 1), (4, 0.5)])
@@ -116,8 +114,7 @@ def test_with_everything_on_the_device_there_is_no_link_and_no_server(make):
     assert "payload_bits" not in genome
     found = problem.evaluate(genome, [m.name for m in problem.metrics])
     assert found["link_ms"] == found["server_ms"] == found["payload_bytes"] == 0
-    assert found["latency_ms"] == pytest.approx(found["device_ms"], rel=5e-3)
-    assert found["device_ms"] > 0
+    assert found["latency_ms"] == found["device_ms"] > 0
 
 
 def test_only_what_is_asked_for_is_measured(make, monkeypatch):
