@@ -133,12 +133,13 @@ def views(images: Images, labels: Labels, most: int, shift: int) -> tuple[Images
         most: How many images are wanted; there are at most five views of each.
         shift: Pixels, in both directions to each of the four corners; 0 for no copies.
     """
-    padded = np.pad(images[:most], ((0, 0), (0, 0), (shift, shift), (shift, shift)))
+    if len(images) >= most or not shift:
+        return images[:most], labels[:most]
+    padded = np.pad(images, ((0, 0), (0, 0), (shift, shift), (shift, shift)))
     height, width = images.shape[2:]
-    starts = [(1, 1), (0, 0), (0, 2), (2, 0), (2, 2)] if shift else [(1, 1)]
     found = [
         padded[:, :, y * shift : y * shift + height, x * shift : x * shift + width]
-        for y, x in starts
+        for y, x in ((1, 1), (0, 0), (0, 2), (2, 0), (2, 2))
     ]
     return np.concatenate(found)[:most], np.tile(labels, len(found))[:most]
 

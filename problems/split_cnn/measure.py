@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from problems.split_cnn.graphs import head_model
@@ -108,15 +109,15 @@ def reference_ms(folder: Path) -> float:
     parts = [platform.node(), platform.machine(), platform.processor(), onnxruntime.__version__]
     digest = hashlib.sha256(json.dumps(parts).encode() + model).hexdigest()[:16]
     path = folder / f"reference-{digest}.json"
-    try:
-        return float(json.loads(path.read_text(encoding="utf-8"))["reference_ms"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # Not there, or damaged: calibrate and write it.
-    found = _calibrate()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{time.monotonic_ns()}")
-    partial.write_text(json.dumps({"reference_ms": found, "host": platform.node()}))
-    partial.replace(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Two processes that calibrate at once would disturb each other, and disagree.
+    with FileLock(path.with_suffix(".lock")):
+        try:
+            return float(json.loads(path.read_text(encoding="utf-8"))["reference_ms"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # Not there, or damaged: calibrate and write it.
+        found = _calibrate()
+        path.write_text(json.dumps({"reference_ms": found, "host": platform.node()}))
     return found
 
 
