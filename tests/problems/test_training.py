@@ -46,8 +46,8 @@ def test_digits_are_learned_at_both_ends_of_the_knob():
     data = load("digits")
     (images, labels), (fresh, truth) = data.part("train"), data.part("validation")
     config = SupernetConfig(data.image, len(data.classes))
-    # A quarter of the steps that the defaults take.
-    net = Supernet.load(config, train(config, images, labels, TrainingSettings(epochs=8), quiet))
+    # A fifth of the steps that the defaults take.
+    net = Supernet.load(config, train(config, images, labels, TrainingSettings(epochs=6), quiet))
     for width, least in ((1.0, 0.985), (config.narrowest, 0.92)):
         subnet = net.subnet(largest(config, width), torch.from_numpy(images))
         found = subnet.run(torch.from_numpy(fresh)).argmax(1).numpy()
