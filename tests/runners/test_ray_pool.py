@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -109,7 +110,14 @@ def lost_object():
     owner = ray.remote(Owner).options(num_cpus=0).remote()
     (reference,) = ray.get(owner.make.remote(), timeout=60)
     ray.kill(owner)
-    return reference
+    end = time.monotonic() + 60
+    while time.monotonic() < end:  # the object outlives its owner by a moment
+        try:
+            ray.get(reference, timeout=60)
+        except ray.exceptions.ObjectLostError:
+            return reference
+        time.sleep(0.1)
+    raise AssertionError("the object was not lost")
 
 
 def test_arrays_are_shared_and_survive_their_loss_from_the_object_store(make):
