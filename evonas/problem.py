@@ -178,6 +178,17 @@ class Problem(ABC):
         """
         return None
 
+    def views(self, genomes: Sequence[Genome]) -> Mapping[str, FloatArray]:
+        """Describe genomes in several ways, for predictors that carry over between devices.
+
+        Views named ``KIND:READING`` with the same kind have the same columns: what one device or
+        another may make of a design (all of it, or what is left without its dead parts, say).
+
+        Returns:
+            Name -> array of shape (number of genomes, columns); empty for the default.
+        """
+        return {}
+
     def final(self, genome: Genome) -> Mapping[str, float]:
         """Measure ``final_metrics`` of a member of the final front."""
         return {}

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evonas.errors import DataError
 from evonas.space import FloatArray, Genome
@@ -82,6 +83,44 @@ class NASBench201(TableProblem):
             Array of shape (number of genomes, number of features); see :func:`cell_features`.
         """
         return np.array([cell_features({e: str(g[e]) for e in EDGES}) for g in genomes])
+
+    def views(self, genomes: Sequence[Genome]) -> dict[str, FloatArray]:
+        """Count operations, and say which is on every edge, under three readings of the graph.
+
+        ``whole``: every edge runs. ``reaching``: those from which the output can be reached.
+        ``live``: those that the input reaches, too.
+        """
+        known = np.array(OPERATIONS)
+        cells = np.array([[str(g[e]) for e in EDGES] for g in genomes])
+        edges = (cells[:, :, None] == known).astype(float)
+        there = cells != "none"
+        reaches, fed = _ends(there)
+        views = {}
+        for reading, runs in (
+            ("whole", np.ones_like(there)), ("reaching", reaches), ("live", reaches & fed)
+        ):  # fmt: skip
+            running = edges * runs[:, :, None]
+            views[f"operations:{reading}"] = running.sum(axis=1)
+            views[f"edges:{reading}"] = running.reshape(len(cells), -1)
+        return views
+
+
+def _ends(there: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Say of every edge whether its target reaches the output, and the input its source."""
+    to_output = np.zeros((len(there), 4), dtype=bool)
+    from_input = to_output.copy()
+    to_output[:, 3] = from_input[:, 0] = True
+    ends = list(EDGES.values())
+    for node in (2, 1, 0):
+        for edge, (source, target) in enumerate(ends):
+            if source == node:
+                to_output[:, node] |= there[:, edge] & to_output[:, target]
+    for node in (1, 2, 3):
+        for edge, (source, target) in enumerate(ends):
+            if target == node:
+                from_input[:, node] |= there[:, edge] & from_input[:, source]
+    sources, targets = np.array(ends).T
+    return to_output[:, targets], from_input[:, sources]
 
 
 def live_part(cell: Cell) -> Cell:

@@ -1,0 +1,136 @@
+"""What the known devices teach about unknown ones, by leaving out one family at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from evonas.space import FloatArray
+from surrogates.transfer.mixture import Mixture
+from surrogates.transfer.priors import Key, Priors, Views, take
+
+ROWS = 2000
+"""Designs that are looked at, at most."""
+
+PROBES = 20
+"""Probes of a device that is left out."""
+
+SMOOTHING = 3.0
+"""Families that all keys together are credited with beforehand."""
+
+STEPS = 100
+"""Of expectation-maximisation; the weights hardly change after that."""
+
+COVERAGE = 0.9
+"""Of the intervals."""
+
+NORMAL_QUANTILE = 1.645
+"""Half the width of a normal interval with that coverage, in deviations."""
+
+
+@dataclass(frozen=True)
+class Experience:
+    """What was learnt.
+
+    Args:
+        weights: Key -> prior weight; they sum to 1. Empty where nothing could be learnt.
+        quantile: Half the width of an interval with 90% coverage, in predicted deviations.
+        devices: How many it was learnt from.
+    """
+
+    weights: dict[Key, float]
+    quantile: float
+    devices: int
+
+    def to_json(self) -> dict[str, Any]:
+        """What was learnt as plain JSON."""
+        weights = [[*key, weight] for key, weight in self.weights.items()]
+        return {"weights": weights, "quantile": self.quantile, "devices": self.devices}
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> Experience:
+        """Read what :meth:`to_json` gave."""
+        weights = {Key(*key): weight for *key, weight in saved["weights"]}
+        return cls(weights, saved["quantile"], saved["devices"])
+
+    def log_weights(self, priors: Priors) -> FloatArray:
+        """Log weights of the keys of some candidates."""
+        if not self.weights:
+            return default_log_weights(priors)
+        least = min(self.weights.values())
+        return np.log([self.weights.get(key, least) for key in priors.keys])
+
+
+def default_log_weights(priors: Priors) -> FloatArray:
+    """Every key alike."""
+    return np.zeros(len(priors.keys))
+
+
+def learn(
+    views: Views, known: FloatArray, families: Sequence[str], rng: np.random.Generator
+) -> Experience:
+    """Weight the keys by how well they explain devices whose family is left out.
+
+    Weights maximise the evidence of the left-out devices' probes (empirical Bayes by
+    expectation-maximisation); a family counts once, however many devices it has.
+
+    Args:
+        views: Of the designs.
+        known: Costs, positive and without gaps, shape (designs, devices).
+        families: One a device.
+        rng: Chooses designs and probes.
+    """
+    names = sorted(set(families))
+    if len(names) < 3:
+        return Experience({}, NORMAL_QUANTILE, 0)
+    rows = rng.permutation(len(known))[:ROWS]
+    views = {name: view[rows] for name, view in views.items()}
+    known = known[rows]
+    usual = np.flatnonzero((known > 0.2 * np.median(known, axis=0)).all(axis=1))
+    trials = []
+    for name in names:
+        left = np.array([family == name for family in families])
+        priors = Priors(views, known[:, ~left])
+        at = priors.at(views, known[:, ~left])
+        for device in np.flatnonzero(left):
+            probes = rng.choice(usual, min(PROBES, len(usual) // 2), replace=False)
+            trials.append((priors, at, device, probes, 1 / left.sum()))
+    keys = sorted({key for priors, *_ in trials for key in priors.keys})
+    place = {key: number for number, key in enumerate(keys)}
+    evidence = np.full((len(trials), len(keys)), -np.inf)
+    for row, (priors, at, device, probes, _) in zip(evidence, trials, strict=True):
+        flat = np.zeros(len(priors.keys))
+        mixture = Mixture(priors, take(at, probes), known[probes, device], flat)
+        shared = np.bincount(priors.key, minlength=len(priors.keys))
+        columns = np.array([place[key] for key in priors.keys])[priors.key]
+        np.logaddexp.at(row, columns, mixture.log_evidence - np.log(shared)[priors.key])
+    counts = np.array([share for *_, share in trials])
+    weights = np.full(len(keys), 1 / len(keys))
+    for _ in range(STEPS):
+        posterior = np.log(weights) + evidence
+        posterior = np.exp(posterior - posterior.max(axis=1, keepdims=True))
+        posterior /= posterior.sum(axis=1, keepdims=True)
+        weights = counts @ posterior + SMOOTHING / len(keys)
+        weights /= weights.sum()
+    experience = Experience(dict(zip(keys, weights.tolist(), strict=True)), 0.0, len(trials))
+    scores, shares = [], []
+    for priors, at, device, probes, share in trials:
+        ten = probes[: max(3, len(probes) // 2)]
+        log_weights = experience.log_weights(priors)
+        mixture = Mixture(priors, take(at, ten), known[ten, device], log_weights)
+        others = rng.choice(len(known), min(300, len(known)), replace=False)
+        found = mixture.predict(take(at, others))
+        error = np.abs(np.log(np.maximum(known[others, device], 1e-9) / found.mean))
+        scores.append(error / found.deviation)
+        shares.append(np.full(len(others), share))
+    quantile = _weighted_quantile(np.concatenate(scores), np.concatenate(shares), COVERAGE)
+    return Experience(experience.weights, quantile, len(trials))
+
+
+def _weighted_quantile(values: FloatArray, weights: FloatArray, share: float) -> float:
+    order = np.argsort(values)
+    reached = np.cumsum(weights[order]) / weights.sum()
+    return float(values[order][np.searchsorted(reached, share)])

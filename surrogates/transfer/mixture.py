@@ -1,0 +1,174 @@
+"""What is left of the candidate priors after a few probes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import gammaln
+
+from evonas.space import FloatArray
+from surrogates.transfer.priors import At, Priors, apply_link, invert_link, link_slope, take
+
+SHAPE, RATE = 1.0, 0.1
+"""Of the inverse-gamma prior of the squared scale that all terms of a candidate share."""
+
+OUTLIERS = 0.05
+"""Prior probability that a probe is an outlier."""
+
+OUTLIER_WIDTH = 1.0
+"""Deviation of the logarithm of an outlier around the typical cost."""
+
+KEPT = 60
+"""Candidates that predictions are averaged over at most."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean cost, and deviation of its logarithm with and without noise, shape (designs,) each."""
+
+    mean: FloatArray
+    deviation: FloatArray
+
+
+class Mixture:
+    """The posterior over candidates and over what the probes' costs are under each.
+
+    Every candidate is a Bayesian linear model whose scale has an inverse-gamma prior, so that its
+    evidence is a Student t density (Rasmussen and Williams 2006, ch. 2 and 9). That a probe may be
+    an outlier is taken in by treating each candidate without that probe as one more candidate.
+
+    Args:
+        priors: The candidates.
+        at: Their parts at the probes.
+        costs: Of the probes, shape (k,), positive.
+        log_weights: Of the keys of ``priors``.
+        spread: Relative deviation of every probe's measurement, shape (k,).
+    """
+
+    def __init__(
+        self,
+        priors: Priors,
+        at: At,
+        costs: FloatArray,
+        log_weights: FloatArray,
+        spread: FloatArray | None = None,
+    ) -> None:
+        self._priors, self._at = priors, at
+        self.scale = float(np.median(costs / at.level))
+        self._costs = costs / self.scale
+        self._extra = np.zeros(len(costs)) if spread is None else spread
+        shared = np.bincount(priors.key, minlength=len(priors.keys))
+        self._log_prior = (log_weights - np.log(shared))[priors.key]
+        self.used = np.ones(len(costs), dtype=bool)
+        self._condition()
+        # A second outlier is looked for once the first is certain enough to be left out.
+        while self.used.sum() > max(4, 0.8 * len(costs)) and self._outlier.max() > 0.5:
+            self.used[np.flatnonzero(self.used)[self._outlier.argmax()]] = False
+            self._condition()
+
+    def _condition(self) -> None:
+        priors = self._priors
+        everything = np.arange(len(priors))
+        probes = self._probes = take(self._at, np.flatnonzero(self.used))
+        costs, k = self._costs[self.used], int(self.used.sum())
+        noise = priors.noise_deviation(everything, probes.level if probes.bases[1:].size else costs)
+        extra = np.array([link_slope(link, costs) * costs for link in range(3)])
+        extra = extra[priors.link] * self._extra[self.used]
+        covariance = priors.covariance(everything, probes, probes)
+        covariance[:, np.arange(k), np.arange(k)] += noise**2 + extra**2
+        values = np.array([apply_link(link, costs) for link in range(3)])
+        slopes = np.array([np.log(link_slope(link, costs)) for link in range(3)])[priors.link]
+        residual = values[priors.link] - probes.bases[priors.base]
+        inverse = np.linalg.inv(covariance)
+        weights = np.einsum("qij,qj->qi", inverse, residual)
+        rate = RATE + 0.5 * np.einsum("qi,qi->q", residual, weights)
+        evidence = (
+            -0.5 * np.linalg.slogdet(covariance)[1]
+            - (SHAPE + k / 2) * np.log(rate)
+            + slopes.sum(axis=1)
+        )
+        # Leaving one out, in closed form: mean, variance and density of every probe.
+        precision = np.einsum("qii->qi", inverse)
+        left_error = weights / precision
+        left_rate = rate[:, None] - 0.5 * weights**2 / precision
+        left_shape = SHAPE + (k - 1) / 2
+        log_density = (
+            gammaln(left_shape + 0.5)
+            - gammaln(left_shape)
+            + 0.5 * np.log(precision / (2 * np.pi))
+            + left_shape * np.log(left_rate)
+            - (left_shape + 0.5) * np.log(rate)[:, None]
+            + slopes
+        )
+        self.left_log_density, self._left_error = log_density, left_error
+        relative = np.log(costs / probes.level)
+        anywhere = (
+            -0.5 * (relative / OUTLIER_WIDTH) ** 2
+            - np.log(OUTLIER_WIDTH * np.sqrt(2 * np.pi))
+            - np.log(costs)
+        )
+        odds = np.log(OUTLIERS / (1 - OUTLIERS))
+        without = (evidence + self._log_prior)[:, None] - log_density + anywhere + odds
+        log_posterior = np.column_stack([evidence + self._log_prior, without])
+        self.log_evidence = np.logaddexp.reduce(
+            np.column_stack([evidence, evidence[:, None] - log_density + anywhere + odds]), axis=1
+        )
+        posterior = np.exp(log_posterior - log_posterior.max())
+        posterior /= posterior.sum()
+        self._outlier = posterior[:, 1:].sum(axis=0)
+        self.posterior = posterior
+        best = np.argsort(-posterior, axis=None)[:KEPT]
+        best = best[posterior.ravel()[best] > 1e-3 * posterior.max()]
+        self._kept = []
+        for number in best:
+            candidate, case = divmod(int(number), k + 1)
+            own, own_inverse = weights[candidate], inverse[candidate]
+            own_rate, shape = rate[candidate], SHAPE + k / 2
+            if case:
+                # Conditioning on all other probes: block inversion.
+                i = case - 1
+                column = own_inverse[:, i] / own_inverse[i, i]
+                own = own - column * own[i]
+                own_inverse = own_inverse - np.outer(column, own_inverse[i])
+                own_rate, shape = left_rate[candidate, i], shape - 0.5
+            share = posterior[candidate, case]
+            self._kept.append((candidate, own, own_inverse, own_rate / shape, share))
+
+    def predict(self, rows: At) -> Moments:
+        """Predict costs of designs, given the parts of the candidates there."""
+        total = sum(share for *_, share in self._kept)
+        first = np.zeros(len(rows.level))
+        second, within = first.copy(), first.copy()
+        for candidate, weights, inverse, variance, share in self._kept:
+            link = int(self._priors.link[candidate])
+            some = np.array([candidate])
+            cross = self._priors.cross_covariance(candidate, rows, self._probes)
+            value = rows.bases[self._priors.base[candidate]] + cross @ weights
+            left = self._priors.variance(candidate, rows)
+            left = np.maximum(left - ((cross @ inverse) * cross).sum(axis=1), 0)
+            cost = invert_link(link, value)
+            level = rows.level if rows.bases[1:].size else cost
+            left = left + self._priors.noise_deviation(some, level)[0] ** 2
+            relative = link_slope(link, cost) * cost
+            logarithm = np.log(cost)
+            first += share / total * cost
+            within += share / total * (variance * left / relative**2 + logarithm**2)
+            second += share / total * logarithm
+        deviation = np.sqrt(np.maximum(within - second**2, 1e-12))
+        return Moments(first * self.scale, deviation)
+
+    def leave_one_out(self) -> FloatArray:
+        """Predict the cost of every probe that is no outlier from all others."""
+        priors, k = self._priors, int(self.used.sum())
+        log_weights = np.log(self.posterior[:, :1] + 1e-300) - self.left_log_density
+        weights = np.exp(log_weights - log_weights.max(axis=0))
+        weights /= weights.sum(axis=0)
+        costs = self._costs[self.used]
+        predicted = np.zeros(k)
+        for link in range(3):
+            chosen = priors.link == link
+            values = apply_link(link, costs) - self._left_error[chosen]
+            predicted += (weights[chosen] * invert_link(link, values)).sum(axis=0)
+        result: FloatArray = predicted * self.scale
+        return result

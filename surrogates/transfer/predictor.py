@@ -1,0 +1,167 @@
+"""The predictor of a new device: costs with intervals, and whether to trust it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evonas.errors import DataError
+from evonas.space import FloatArray
+from surrogates.transfer.assessment import Assessment, Method, Trust
+from surrogates.transfer.experience import NORMAL_QUANTILE
+from surrogates.transfer.mixture import Mixture
+from surrogates.transfer.monotonicity import Monotonicity
+from surrogates.transfer.priors import Views, as_views
+
+if TYPE_CHECKING:
+    from surrogates.transfer.transfer import Transfer
+
+FORMAT = 1
+"""Version of what :meth:`Predictor.save` gives."""
+
+MORE = 10
+"""Probes that are asked for when the predictor is not to be trusted."""
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Predictions with 90% intervals, in the unit of the probes, shape (designs,) each."""
+
+    mean: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+
+
+@dataclass(frozen=True)
+class Probes:
+    """What was measured on the new device.
+
+    Args:
+        views: Of the probes.
+        known: What they cost the known devices, shape (k, devices).
+        costs: What they cost the new one, shape (k,).
+        spread: Relative deviation of every measurement, shape (k,), if known.
+        indices: Among the designs of the transfer, if they are.
+    """
+
+    views: Views
+    known: FloatArray
+    costs: FloatArray
+    spread: FloatArray | None
+    indices: list[int]
+
+
+class Predictor:
+    """Predicts the costs of designs on a new device; made by ``Transfer.fit``."""
+
+    def __init__(
+        self, transfer: Transfer, probes: Probes, mixture: Mixture, assessment: Assessment
+    ) -> None:
+        self._transfer, self._probes = transfer, probes
+        self._mixture, self._assessment = mixture, assessment
+
+    @property
+    def method(self) -> Method:
+        """``reuse`` a proxy as it is, ``calibrate`` it monotonically, or ``adapt``."""
+        return self._assessment.method
+
+    @property
+    def monotonicity(self) -> Monotonicity | None:
+        """The test of the best proxy; ``None`` when no device is known."""
+        return self._assessment.monotonicity
+
+    @property
+    def proxy(self) -> int:
+        """Index of the best proxy among the known devices; -1 when there is none."""
+        return self._assessment.proxy
+
+    @property
+    def trust(self) -> Trust:
+        """How well probes are predicted by the others."""
+        return self._assessment.trust
+
+    def next_probes(self, k: int = MORE) -> list[int]:
+        """Designs to measure next, the most telling first (indices into the transfer's)."""
+        return self._transfer.choose_probes(k, self._probes.indices)
+
+    def predict(
+        self, features: FloatArray | Views | None = None, known: FloatArray | None = None
+    ) -> Intervals:
+        """Predict costs with 90% intervals.
+
+        Args:
+            features: Of any designs, as those of the transfer; left out, the transfer's own.
+            known: What they cost the known devices, shape (designs, devices); left out, the
+                devices' own predictors say.
+        """
+        if features is None:
+            known = self._transfer.known
+            at = self._transfer.at
+        else:
+            views = as_views(features)
+            if known is None:
+                known = self._transfer.known_costs(views)
+            at = self._transfer.priors.at(views, known)
+        if self.method == "adapt":
+            found = self._mixture.predict(at)
+            mean = found.mean
+            width = self._transfer.experience.quantile * found.deviation
+        else:
+            curve = self._assessment.calibration
+            proxy = known[:, self.proxy]
+            mean = proxy if curve is None else curve(proxy)
+            k = len(self._probes.costs)
+            wider = NORMAL_QUANTILE * np.sqrt((k + 1) / max(1, k - 1))
+            width = np.full(len(mean), wider * max(self._assessment.deviation, 1e-3))
+        width = np.minimum(width, 20.0)
+        return Intervals(mean, mean * np.exp(-width), mean * np.exp(width))
+
+    def save(self) -> tuple[dict[str, Any], dict[str, FloatArray]]:
+        """Give what :meth:`load` needs: plain JSON, and arrays for ``numpy.savez``."""
+        transfer, probes = self._transfer, self._probes
+        arrays = {"known": transfer.measured, "probes.known": probes.known, "costs": probes.costs}
+        arrays |= {f"view.{name}": view for name, view in transfer.views.items()}
+        arrays |= {f"probes.view.{name}": view for name, view in probes.views.items()}
+        if probes.spread is not None:
+            arrays["spread"] = probes.spread
+        header = {
+            "format": FORMAT,
+            "views": list(transfer.views),
+            "families": transfer.families,
+            "rising": transfer.rising,
+            "seed": transfer.seed,
+            "indices": probes.indices,
+            "experience": transfer.experience.to_json(),
+            "models": [model.to_json() for model in transfer.models],
+        }
+        return header, arrays
+
+    @staticmethod
+    def load(header: Mapping[str, Any], arrays: Mapping[str, FloatArray]) -> Predictor:
+        """Read what :meth:`save` gave; it predicts the same.
+
+        Raises:
+            DataError: It is of another version, or something is missing.
+        """
+        from surrogates.transfer.transfer import Transfer
+
+        if header.get("format") != FORMAT:
+            raise DataError(
+                f"the predictor has the format {header.get('format')!r}; it must be {FORMAT}"
+            )
+        try:
+            views = {name: arrays[f"view.{name}"] for name in header["views"]}
+            transfer = Transfer.restore(views, arrays["known"], header)
+            probes = Probes(
+                {name: arrays[f"probes.view.{name}"] for name in header["views"]},
+                arrays["probes.known"],
+                arrays["costs"],
+                arrays.get("spread"),
+                list(header["indices"]),
+            )
+        except KeyError as error:
+            raise DataError(f"the predictor lacks {error}") from None
+        return transfer.condition(probes)

@@ -1,0 +1,86 @@
+"""The choice of the designs to measure on an unknown device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from evonas.space import FloatArray
+from surrogates.transfer.priors import At, Indices, Priors, invert_link, link_slope, take
+
+POOL = 1000
+"""Designs that are considered, at most."""
+
+CANDIDATES = 100
+"""Candidate priors that the covariance is made of, at most."""
+
+NOISE = 0.06
+"""Relative deviation of a measurement."""
+
+
+def prior_covariance(priors: Priors, log_weights: FloatArray, at: At) -> FloatArray:
+    """Covariance of the logarithm of the costs under all candidates together.
+
+    Within candidates as far as their terms are unknown, and between their bases.
+
+    Returns:
+        Array of shape (designs, designs).
+    """
+    shared = np.bincount(priors.key, minlength=len(priors.keys))
+    log_shares = (log_weights - np.log(shared))[priors.key]
+    best = np.argsort(-log_shares, kind="stable")[:CANDIDATES]
+    shares = np.exp(log_shares[best] - log_shares[best].max())
+    shares /= shares.sum()
+    total = np.zeros((len(at.level), len(at.level)))
+    logarithms = []
+    for candidate, share in zip(best, shares, strict=True):
+        link = int(priors.link[candidate])
+        cost = invert_link(link, at.bases[priors.base[candidate]])
+        logarithms.append(np.log(np.maximum(cost, 0.05)))
+        slope = 1 / (link_slope(link, np.maximum(cost, 0.05)) * np.maximum(cost, 0.05))
+        # Relative deviations beyond a factor say no more than that a design is cheap.
+        slope = np.minimum(slope, 3.0) * np.sqrt(share)
+        total += priors.cross_covariance(candidate, at, at) * np.outer(slope, slope)
+    bases = np.array(logarithms) * np.sqrt(shares)[:, None]
+    mean = (np.sqrt(shares)[:, None] * bases).sum(axis=0)
+    covariance: FloatArray = 0.1 * total + bases.T @ bases - np.outer(mean, mean)
+    return covariance
+
+
+def choose(
+    priors: Priors,
+    log_weights: FloatArray,
+    at: At,
+    k: int,
+    rng: np.random.Generator,
+    allowed: Indices | None = None,
+    measured: Sequence[int] = (),
+) -> list[int]:
+    """Choose greedily the designs that leave the least integrated variance (Cohn 1996).
+
+    Args:
+        priors: Of the unknown device.
+        log_weights: Of the keys of ``priors``.
+        at: The parts of the candidates at all designs.
+        k: How many to choose.
+        rng: Chooses which designs are looked at when there are many.
+        allowed: Designs that may be chosen; left out, all.
+        measured: Designs that are known already.
+
+    Returns:
+        Their indices, the most telling first.
+    """
+    free = np.arange(len(at.level)) if allowed is None else np.asarray(allowed)
+    free = np.setdiff1d(free, measured)
+    pool = np.concatenate([np.array(measured, int), rng.permutation(free)[: POOL - len(measured)]])
+    covariance = prior_covariance(priors, log_weights, take(at, pool))
+    chosen: list[int] = []
+    for step in range(min(len(measured) + k, len(pool))):
+        gain = (covariance**2).sum(axis=0) / (np.diag(covariance) + NOISE**2)
+        gain[chosen] = -np.inf
+        best = step if step < len(measured) else int(gain.argmax())
+        chosen.append(best)
+        column = covariance[:, best]
+        covariance = covariance - np.outer(column, column) / (column[best] + NOISE**2)
+    return [int(pool[place]) for place in chosen[len(measured) :]]

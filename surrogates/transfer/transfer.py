@@ -1,0 +1,187 @@
+"""Transfer between devices: what is known beforehand, the choice of probes, and the fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from evonas.errors import DataError
+from evonas.space import FloatArray
+from surrogates.transfer.assessment import assess
+from surrogates.transfer.experience import Experience, learn
+from surrogates.transfer.mixture import Mixture
+from surrogates.transfer.predictor import Predictor, Probes
+from surrogates.transfer.priors import Priors, Views, as_views
+from surrogates.transfer.probes import choose
+from surrogates.transfer.proxy import ProxyModel
+
+LEAST_PROBES = 3
+USUAL_FROM = 0.2
+"""Designs that cost a known device a smaller share of its median are no good probes."""
+
+
+class Transfer:
+    """What carries over from known devices to a new one.
+
+    The designs given here are those that known devices were measured on and that probes are
+    chosen among; predictions can be made for any others.
+
+    Args:
+        features: Array of shape (designs, columns), or several views of the designs (see
+            :data:`surrogates.transfer.priors.Views`).
+        known: Costs (latency in ms, energy in mJ) of the designs on known devices, positive,
+            shape (designs, devices); NaN where a device lacks a design. ``None``: no device.
+        families: One a device; devices of one family (batch sizes of one chip, say) are left out
+            together when the priors are learnt. Left out, each device is one of its own.
+        rising: Columns (of all views side by side) that costs never fall with, such as a knob.
+        seed: Of every random choice.
+        experience: As learnt before; left out, it is learnt here.
+        models: The known devices' own predictors; left out, they are fitted when needed.
+
+    Raises:
+        DataError: Shapes do not fit, a cost is not positive, or a feature is not finite.
+    """
+
+    def __init__(
+        self,
+        features: FloatArray | Views,
+        known: FloatArray | None = None,
+        families: Sequence[str] | None = None,
+        *,
+        rising: Sequence[int] = (),
+        seed: int = 0,
+        experience: Experience | None = None,
+        models: list[ProxyModel] | None = None,
+    ) -> None:
+        self.views = as_views(features)
+        designs = len(next(iter(self.views.values())))
+        table = np.empty((designs, 0)) if known is None else np.asarray(known, dtype=float)
+        if table.ndim != 2 or len(table) != designs:
+            raise DataError(
+                f"known costs have the shape {table.shape}; it must be ({designs}, devices)"
+            )
+        if families is not None and len(families) != table.shape[1]:
+            raise DataError(f"{len(families)} families are given for {table.shape[1]} devices")
+        if (table[np.isfinite(table)] <= 0).any():
+            raise DataError("a known device holds a cost that is not positive")
+        self.measured = table
+        self.families = list(families or (str(number) for number in range(table.shape[1])))
+        self.rising, self.seed = list(rising), seed
+        self._models = models
+        self.known = self._complete(table)
+        self.priors = Priors(self.views, self.known)
+        self.at = self.priors.at(self.views, self.known)
+        rng = np.random.default_rng(seed)
+        self.experience = experience or learn(self.views, self.known, self.families, rng)
+        self._log_weights = self.experience.log_weights(self.priors)
+
+    def _complete(self, table: FloatArray) -> FloatArray:
+        """Fill gaps by the devices' own predictors."""
+        gaps = ~np.isfinite(table)
+        return np.where(gaps, self.known_costs(self.views), table) if gaps.any() else table
+
+    @property
+    def models(self) -> list[ProxyModel]:
+        """The known devices' own predictors, fitted when first needed."""
+        if self._models is None:
+            inputs = np.hstack(list(self.views.values()))
+            self._models = [ProxyModel(self.rising).fit(inputs, c) for c in self.measured.T]
+        return self._models
+
+    def known_costs(self, views: Views) -> FloatArray:
+        """Predict what other designs cost the known devices, shape (designs, devices)."""
+        inputs = np.hstack([views[name] for name in self.views])
+        columns = [model.predict(inputs) for model in self.models]
+        return np.column_stack(columns) if columns else np.empty((len(inputs), 0))
+
+    @classmethod
+    def restore(cls, views: Views, known: FloatArray, header: Mapping[str, Any]) -> Transfer:
+        """Rebuild from what :meth:`surrogates.transfer.Predictor.save` gave."""
+        return cls(
+            views,
+            known,
+            header["families"],
+            rising=header["rising"],
+            seed=header["seed"],
+            experience=Experience.from_json(header["experience"]),
+            models=[ProxyModel.from_json(model) for model in header["models"]],
+        )
+
+    def choose_probes(self, k: int, measured: Sequence[int] = ()) -> list[int]:
+        """Choose k designs to measure on a new device, the most telling first.
+
+        Args:
+            k: How many.
+            measured: Indices of designs that are measured already.
+
+        Returns:
+            Indices of designs.
+        """
+        if k < 1:
+            raise DataError(f"{k} probes are asked for; it must be 1 or more")
+        floor = USUAL_FROM * np.median(self.known, axis=0)
+        usual = np.flatnonzero((self.known > floor).all(axis=1))
+        rng = np.random.default_rng(self.seed)
+        return choose(self.priors, self._log_weights, self.at, k, rng, usual, measured)
+
+    def fit(
+        self,
+        probes: Sequence[int] | FloatArray | Views,
+        costs: Sequence[float] | FloatArray,
+        spread: Sequence[float] | FloatArray | None = None,
+    ) -> Predictor:
+        """Fit a new device's predictor.
+
+        Args:
+            probes: Indices of designs, or features (or views) of any designs.
+            costs: What was measured, shape (k,), positive.
+            spread: Relative deviation of every measurement, shape (k,).
+
+        Raises:
+            DataError: Fewer than three probes, shapes that do not fit, or a cost that is not
+                positive.
+        """
+        measured = np.asarray(costs, dtype=float)
+        noise = None if spread is None else np.asarray(spread, dtype=float)
+        views, known, indices = self._probe_parts(probes)
+        k = len(known)
+        if measured.shape != (k,):
+            raise DataError(f"{len(measured)} costs are given for {k} probes")
+        if noise is not None and noise.shape != (k,):
+            raise DataError(f"{len(noise)} spreads are given for {k} probes")
+        if k < LEAST_PROBES:
+            raise DataError(f"{k} probes are given; a fit needs {LEAST_PROBES} or more")
+        if not (np.isfinite(measured).all() and (measured > 0).all()):
+            raise DataError("a probe's cost is not a positive number; leave that probe out")
+        return self.condition(Probes(views, known, measured, noise, indices))
+
+    def condition(self, probes: Probes) -> Predictor:
+        """Fit to probes that were checked."""
+        at = self.priors.at(probes.views, probes.known)
+        mixture = Mixture(self.priors, at, probes.costs, self._log_weights, probes.spread)
+        rng = np.random.default_rng(self.seed)
+        assessment = assess(mixture, probes.known, probes.costs, probes.spread, rng)
+        return Predictor(self, probes, mixture, assessment)
+
+    def _probe_parts(
+        self, probes: Sequence[int] | FloatArray | Views
+    ) -> tuple[Views, FloatArray, list[int]]:
+        """Views, known costs and indices (if given) of the probes."""
+        if isinstance(probes, Mapping) or np.ndim(probes) == 2:
+            views = as_views(probes)  # type: ignore[arg-type]
+            return views, self.known_costs(views), []
+        indices = [int(index) for index in probes]
+        designs = len(self.known)
+        for index in indices:
+            if not 0 <= index < designs:
+                raise DataError(f"probe {index} is no design; there are {designs}")
+        return {n: v[indices] for n, v in self.views.items()}, self.known[indices], indices
+
+
+def choose_probes(
+    features: FloatArray | Views, known: FloatArray | None, k: int, seed: int = 0
+) -> list[int]:
+    """Choose k designs to measure on a new device; see :meth:`Transfer.choose_probes`."""
+    return Transfer(features, known, seed=seed).choose_probes(k)
