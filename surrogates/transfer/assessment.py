@@ -24,6 +24,9 @@ GOOD_ERROR = 0.2
 GOOD_RANK = 0.8
 """Their rank correlation from which on it is."""
 
+TYPICAL = 0.5
+"""Errors of cheap probes are relative to this share of the median."""
+
 SAME = 0.1
 """A proxy is reused as it is when its costs are within this share of the probes'."""
 
@@ -118,7 +121,9 @@ def assess(
 
 
 def _trust(predicted: FloatArray, costs: FloatArray, outliers: tuple[int, ...]) -> Trust:
-    error = float(np.abs(predicted / costs - 1).mean())
+    error = float(
+        np.mean(np.abs(predicted - costs) / np.maximum(costs, TYPICAL * np.median(costs)))
+    )
     return Trust(error, rank_correlation(predicted, costs), outliers)
 
 

@@ -18,7 +18,7 @@ ROWS = 2000
 PROBES = 20
 """Probes of a device that is left out."""
 
-SMOOTHING = 3.0
+SMOOTHING = 15.0
 """Families that all keys together are credited with beforehand."""
 
 STEPS = 100

@@ -10,7 +10,7 @@ from scipy.special import gammaln
 from evonas.space import FloatArray
 from surrogates.transfer.priors import At, Priors, apply_link, invert_link, link_slope, take
 
-SHAPE, RATE = 1.0, 0.1
+SHAPE, RATE = 0.5, 0.02
 """Of the inverse-gamma prior of the squared scale that all terms of a candidate share."""
 
 OUTLIERS = 0.05

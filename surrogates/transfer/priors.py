@@ -29,11 +29,11 @@ then carried over from one reading to the other.
 """
 
 LINKS = ("identity", "sqrt", "log")
-NOISES = (0.02, 0.06, 0.2)
+NOISES = (0.005, 0.02, 0.06, 0.2, 0.4)
 """Relative deviations of the noise."""
 
-AMPLITUDES = (0.25, 1.0)
-"""Deviations of a view's terms, beside a base; without one it is 1."""
+AMPLITUDE = 0.5
+"""Deviation of a view's terms, beside a base; without one it is 1."""
 
 OFFSET = 0.5
 """Deviation of the offset and of the base's factor."""
@@ -56,7 +56,6 @@ class Key(NamedTuple):
     reading: str
     view: str
     noise: float
-    amplitude: float
 
 
 def apply_link(link: int, cost: FloatArray) -> FloatArray:
@@ -178,10 +177,10 @@ class Priors:
                 if not fits or (kind == "none" and not name):
                     continue
                 for noise in NOISES:
-                    for amplitude in (1.0,) if kind == "none" or not name else AMPLITUDES:
-                        place = view if name else nothing
-                        rows.append((link, base, place, span, noise, amplitude, kind == "none"))
-                        keys.append(Key(LINKS[link], kind, reading, name, noise, amplitude))
+                    amplitude = 1.0 if kind == "none" else AMPLITUDE
+                    place = view if name else nothing
+                    rows.append((link, base, place, span, noise, amplitude, kind == "none"))
+                    keys.append(Key(LINKS[link], kind, reading, name, noise))
         columns = np.array(rows).T
         self.link, self.base, self.view, self.span = columns[:4].astype(int)
         self.noise, self.amplitude = columns[4], columns[5]

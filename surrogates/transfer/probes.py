@@ -15,8 +15,8 @@ POOL = 1000
 CANDIDATES = 100
 """Candidate priors that the covariance is made of, at most."""
 
-NOISE = 0.06
-"""Relative deviation of a measurement."""
+NOISE = 0.2
+"""Relative deviation of what a candidate leaves unexplained of a cost."""
 
 
 def prior_covariance(priors: Priors, log_weights: FloatArray, at: At) -> FloatArray:

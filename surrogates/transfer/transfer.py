@@ -13,7 +13,7 @@ from surrogates.transfer.assessment import assess
 from surrogates.transfer.experience import Experience, learn
 from surrogates.transfer.mixture import Mixture
 from surrogates.transfer.predictor import Predictor, Probes
-from surrogates.transfer.priors import Priors, Views, as_views
+from surrogates.transfer.priors import Indices, Priors, Views, as_views
 from surrogates.transfer.probes import choose
 from surrogates.transfer.proxy import ProxyModel
 
@@ -121,10 +121,13 @@ class Transfer:
         """
         if k < 1:
             raise DataError(f"{k} probes are asked for; it must be 1 or more")
-        floor = USUAL_FROM * np.median(self.known, axis=0)
-        usual = np.flatnonzero((self.known > floor).all(axis=1))
         rng = np.random.default_rng(self.seed)
-        return choose(self.priors, self._log_weights, self.at, k, rng, usual, measured)
+        return choose(self.priors, self._log_weights, self.at, k, rng, self.usual(), measured)
+
+    def usual(self) -> Indices:
+        """Indices of designs that every known device takes for a network worth probing."""
+        floor = USUAL_FROM * np.median(self.known, axis=0)
+        return np.flatnonzero((self.known > floor).all(axis=1))
 
     def fit(
         self,

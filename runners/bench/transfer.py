@@ -1,0 +1,303 @@
+"""How well costs carry over to devices of which a few designs are measured.
+
+``python -m runners.bench.transfer --table TABLE`` holds target devices out, predicts them from
+few probes and the proxies, and writes ``results/transfer.csv`` and ``results/transfer.png``.
+
+Figures are over all designs of the table: Spearman's and Kendall's rank correlation; ``error``,
+the mean absolute percentage error of the predicted cost (ms, not ranks) over designs that cost at
+least a tenth of the device's median; ``median_error``, the median over all designs; ``coverage``,
+the share of designs within their 90% interval.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import kendalltau, spearmanr
+from sklearn.linear_model import RidgeCV
+
+from evonas.errors import ConfigError, DataError, EvonasError, did_you_mean
+from evonas.space import FloatArray
+from problems.nasbench201 import EDGES, NASBench201
+from problems.table import TableProblem
+from surrogates.transfer import JointPredictor, Transfer, problem_views
+from surrogates.transfer.monotonicity import Calibration, rank_correlation
+
+TARGETS = ("raspi4", "fpga", "eyeriss", "pi5_litert")
+PROBES = (5, 10, 20, 40)
+METRIC = "latency_ms"
+WORTH = 0.1
+"""Share of the median from which on a design's percentage error counts."""
+
+Predicted = tuple[FloatArray, FloatArray | None]
+"""Costs, and whether each lies in its interval (``None``: no intervals)."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Measured designs.
+
+    Args:
+        views: Name -> array of shape (designs, columns).
+        costs: One column a device.
+    """
+
+    views: dict[str, FloatArray]
+    costs: pd.DataFrame
+
+
+def load(table: str, metric: str = METRIC, genes: Sequence[str] = ()) -> Table:
+    """Read a table whose costs are columns ``METRIC.DEVICE``.
+
+    Args:
+        table: A CSV or Parquet file; one with the edges of NAS-Bench-201 cells is seen as such.
+        metric: What to carry over.
+        genes: The columns that describe a design; left out, all of text or whole numbers with at
+            most 100 values.
+
+    Raises:
+        DataError: The table is wrong, or has no device.
+    """
+    path = Path(table)
+    if not path.is_file() or path.suffix not in (".csv", ".parquet"):
+        raise DataError(f"there is no table '{table}' that ends in .csv or .parquet")
+    frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    names = [str(column) for column in frame.columns if str(column).startswith(f"{metric}.")]
+    if len(names) < 2:
+        raise DataError(f"table '{table}' has {len(names)} columns '{metric}.DEVICE', not 2")
+    costs = frame[names].rename(columns=lambda name: name.partition(".")[2]).astype(float)
+    problem: TableProblem
+    if set(EDGES) <= set(frame.columns) and not genes:
+        problem = NASBench201(table, minimise=names[0])
+    else:
+        found = genes or [
+            str(name)
+            for name, column in frame.items()
+            if not pd.api.types.is_float_dtype(column) and 1 < column.nunique() <= 100
+        ]
+        problem = TableProblem(table, genes=found, minimise=names[0], repeats="mean")
+    genomes = frame[list(problem.space.names)].to_dict("records")
+    return Table(problem_views(problem, genomes), costs)  # type: ignore[arg-type]
+
+
+def family(device: str) -> str:
+    """Name up to the first underscore.
+
+    >>> family("titanx_256")
+    'titanx'
+    """
+    return device.partition("_")[0]
+
+
+def proxies_of(
+    target: str, devices: Sequence[str], targets: Sequence[str], named: Sequence[str]
+) -> tuple[str, ...]:
+    """The proxies that are named, or else all that are no target and not of its family."""
+    if named:
+        return tuple(name for name in named if name != target)
+    return tuple(d for d in devices if d not in targets and family(d) != family(target))
+
+
+def simple_predictions(
+    views: dict[str, FloatArray], known: FloatArray, probes: Sequence[int], costs: FloatArray
+) -> Iterator[tuple[str, FloatArray]]:
+    """What simple methods predict: name and costs of all designs."""
+
+    def scaled(proxy: FloatArray) -> FloatArray:
+        result: FloatArray = proxy * np.median(costs / proxy[probes])
+        return result
+
+    between = np.nan_to_num(np.atleast_2d(spearmanr(known[::7]).statistic))
+    yield "fixed_proxy", scaled(known[:, int(between.sum(axis=0).argmax())])
+    best = known[:, int(np.argmax([rank_correlation(p[probes], costs) for p in known.T]))]
+    yield "best_proxy", scaled(best)
+    yield "isotonic", Calibration(best[probes], costs)(best)
+    counts = min(views.values(), key=lambda view: view.shape[1])
+    ridge = RidgeCV(np.logspace(-3, 3, 13)).fit(counts[probes], costs)
+    yield "ridge_counts", np.maximum(ridge.predict(counts), 0.01 * costs.min())
+
+
+def score(predicted: FloatArray, costs: FloatArray, inside: FloatArray | None) -> dict[str, Any]:
+    """Compare predictions with the truth; see the module."""
+    relative = np.abs(predicted / costs - 1)
+    worth = costs >= WORTH * np.median(costs)
+    return {
+        "spearman": rank_correlation(predicted, costs),
+        "kendall": float(kendalltau(predicted, costs).statistic),
+        "error": 100 * float(relative[worth].mean()),
+        "median_error": 100 * float(np.median(relative)),
+        "coverage": None if inside is None else float(inside.mean()),
+    }
+
+
+def compare(
+    table: Table, transfer: Transfer, target: str, k: int, draws: int, seed: int
+) -> Iterator[dict[str, Any]]:
+    """Score every method on one target with k probes, chosen and drawn at random."""
+    costs = table.costs[target].to_numpy()
+    usual = transfer.usual()
+    rng = np.random.default_rng(seed)
+    start = time.perf_counter()
+    chosen = transfer.choose_probes(k)
+    choosing = time.perf_counter() - start
+    ways = [("chosen", chosen)]
+    ways += [("random", rng.choice(usual, k, replace=False).tolist()) for _ in range(draws)]
+    for way, probes in ways:
+        row = {"target": target, "probes": k, "way": way}
+        start = time.perf_counter()
+        predictor = transfer.fit(probes, costs[probes])
+        fitting = time.perf_counter() - start
+        found = predictor.predict()
+        inside = (found.lower <= costs) & (costs <= found.upper)
+        more = {"fit_s": fitting, "trusted": float(predictor.trust.good)}
+        if way == "chosen":
+            more["choose_s"] = choosing
+        yield {**row, "method": "evonas", **score(found.mean, costs, inside), **more}
+        for name, predicted in simple_predictions(
+            transfer.views, transfer.known, probes, costs[probes]
+        ):
+            yield {**row, "method": name, **score(predicted, costs, None)}
+    features = np.hstack(list(transfer.views.values()))
+    anchors = np.array(chosen)
+    joint = JointPredictor().fit(features, transfer.known, anchors, rng)
+    predicted = joint.predict(features, costs[anchors])
+    row = {"target": target, "probes": k, "way": "chosen", "method": "joint"}
+    yield {**row, **score(predicted, costs, None)}
+
+
+def run(
+    table: str,
+    out: Path,
+    *,
+    targets: Sequence[str] = (),
+    proxies: Sequence[str] = (),
+    probes: Sequence[int] = PROBES,
+    draws: int = 20,
+    metric: str = METRIC,
+    genes: Sequence[str] = (),
+    seed: int = 0,
+    name: str = "transfer",
+    report: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Compare methods on every target, and write ``NAME.csv`` and ``NAME.png``.
+
+    Args:
+        table: See :func:`load`.
+        out: The directory to write to.
+        targets: Devices; left out, the usual ones of the NAS-Bench-201 table.
+        proxies: Devices; left out, all that are no targets and not of a target's family.
+        probes: How many, to try.
+        draws: Random choices of probes beside the one that EvoNAS makes.
+        metric: What to carry over.
+        genes: See :func:`load`.
+        seed: Of the draws.
+        name: Of the files.
+        report: Told of every finished target.
+
+    Returns:
+        ``{"targets": [...], "methods": {...}}``: rows of EvoNAS with its chosen probes, and those
+        of every method and way to choose probes, means over draws.
+
+    Raises:
+        UsageError: The table, a device or a number of probes is wrong.
+    """
+    data = load(table, metric, genes)
+    devices = list(data.costs)
+    targets = targets or TARGETS
+    for device in (*targets, *proxies):
+        if device not in devices:
+            raise ConfigError(
+                f"table '{table}' has no device '{device}'{did_you_mean(device, devices)}"
+            )
+    if not probes or min(probes) < 3 or max(probes) > len(data.costs) // 2:
+        raise ConfigError(f"probes are {list(probes)}; each must be from 3 to half the designs")
+    transfers: dict[tuple[str, ...], Transfer] = {}
+    rows: list[dict[str, Any]] = []
+    for target in targets:
+        names = proxies_of(target, devices, targets, proxies)
+        if not names:
+            raise ConfigError(f"no proxy is left for the target '{target}'; name some")
+        if names not in transfers:
+            start = time.perf_counter()
+            known = data.costs[list(names)].to_numpy()
+            transfers[names] = Transfer(
+                data.views, known, [family(name) for name in names], seed=seed
+            )
+            report(f"learnt from {len(names)} proxies in {time.perf_counter() - start:.1f} s")
+        for k in probes:
+            found = list(compare(data, transfers[names], target, k, draws, seed))
+            rows += found
+            report(json.dumps({key: found[0][key] for key in ("target", "probes", "spearman")}))
+    keys = ["target", "probes", "method", "way"]
+    summary = pd.DataFrame(rows).groupby(keys, sort=False).mean(numeric_only=True).reset_index()
+    out.mkdir(parents=True, exist_ok=True)
+    summary.to_csv(out / f"{name}.csv", index=False, float_format="%.4g", lineterminator="\n")
+    draw(out / f"{name}.png", summary)
+    records = json.loads(summary.to_json(orient="records"))
+    methods: dict[str, list[dict[str, Any]]] = {}
+    for record in records:
+        label = f"{record['method']}_{record['way']}"
+        methods.setdefault(label, []).append(
+            {key: value for key, value in record.items() if value is not None}
+        )
+    return {"targets": methods["evonas_chosen"], "methods": methods}
+
+
+def draw(path: Path, summary: pd.DataFrame) -> None:
+    """Draw rank correlation over the number of probes, one panel a target."""
+    from matplotlib.figure import Figure
+
+    targets = list(summary["target"].unique())
+    columns = min(4, len(targets))
+    lines = -(-len(targets) // columns)
+    figure = Figure(figsize=(3.4 * columns, 3.0 * lines), layout="constrained")
+    for place, target in enumerate(targets, start=1):
+        axes = figure.add_subplot(lines, columns, place)
+        part = summary[summary["target"] == target]
+        for (method, way), curve in part.groupby(["method", "way"], sort=False):
+            if way == "random" or method in ("evonas", "joint"):
+                label = f"{method} ({way})"
+                width = 2.2 if method == "evonas" else 1.0
+                axes.plot(curve["probes"], curve["spearman"], "o-", ms=3, lw=width, label=label)
+        axes.set(title=target, xlabel="probes", ylabel="Spearman", xscale="log")
+        axes.set_xticks(sorted(part["probes"].unique()), sorted(part["probes"].unique()))
+        axes.minorticks_off()
+        axes.grid(alpha=0.25)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--table", required=True)
+    parser.add_argument("--targets", default="")
+    parser.add_argument("--proxies", default="")
+    parser.add_argument("--probes", default=",".join(map(str, PROBES)))
+    parser.add_argument("--draws", type=int, default=20)
+    parser.add_argument("--metric", default=METRIC)
+    parser.add_argument("--genes", default="")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--name", default="transfer")
+    parser.add_argument("--out", type=Path, default=Path("results"))
+    options = vars(parser.parse_args())
+    for key in ("targets", "proxies", "genes", "probes"):
+        options[key] = [text for text in options[key].split(",") if text]
+    try:
+        options["probes"] = [int(text) for text in options["probes"]]
+        run(**options)
+    except (EvonasError, ValueError) as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    main()
