@@ -14,10 +14,9 @@ from evonas.forecast import Forecast, Outlook
 from evonas.pareto import non_dominated
 from evonas.problem import Problem
 from evonas.records import Decision, Evaluation, Verdict
-from evonas.scaling import NormalScores
 from evonas.space import FloatArray, Genome, genome_key
 
-DRAWS = 200
+DRAWS = 64
 """Draws from a prediction that its probability of entering the front is counted on."""
 
 OPTIMISM = 0.5
@@ -29,6 +28,10 @@ what the surrogate errs on most, so its own deviations would prune too readily."
 
 STRANGER = 0.2
 """Weight of a design that is no neighbour of the front, next to 1 of one that is."""
+
+GAIN = 0.002
+"""Least gain worth an evaluation, as a share of the front's range in an objective. Without it, most
+evaluations go to designs that equal members of the front but for the noise."""
 
 
 class EvaluateAll:
@@ -46,19 +49,22 @@ class EvaluateAll:
 
 @dataclass(frozen=True)
 class _View:
-    """Proposals as the gate sees them, all costs as normal scores among the evaluated ones.
+    """Proposals as the gate sees them, costs in units of the front's range in each objective.
 
     Args:
         means: Shape (proposals, objectives).
         deviations: Likewise.
+        front: Members of the front, shape (members, objectives).
         reached: The front and the expectations of what is running, shape (points, objectives).
-        entering: Probability of being feasible and of entering the front, shape (proposals,).
+        entering: Probability of being feasible and of entering the front with a gain, shape
+            (proposals,).
         doomed: Probability of the contrary, under deviations enlarged for caution.
         hopeful: Proposals that are more likely feasible than not.
     """
 
     means: FloatArray
     deviations: FloatArray
+    front: FloatArray
     reached: FloatArray
     entering: FloatArray
     doomed: FloatArray
@@ -82,7 +88,7 @@ class SurrogateGate:
         seed: Decides which.
     """
 
-    choice = 40
+    choice = 200
 
     def __init__(
         self,
@@ -90,7 +96,7 @@ class SurrogateGate:
         forecast: Forecast,
         *,
         prune: float = 0.95,
-        audits: float = 0.005,
+        audits: float = 0.002,
         seed: int = 0,
     ) -> None:
         self._problem = problem
@@ -146,29 +152,24 @@ class SurrogateGate:
 
     def _view(self, outlook: Outlook) -> _View:
         forecast, objectives = self._forecast, self._problem.objectives
-        evaluated = forecast.costs(forecast.evaluations)
         front = forecast.costs(forecast.front())
         pending = list(self._pending.values())
-        expected = forecast.outlook(pending) if pending else None
-        means, deviations, known = [], [], []
-        for column, objective in enumerate(objectives):
-            scale = NormalScores.fit(evaluated[:, column])
-            mean = objective.sign * outlook.means[objective.metric]
-            deviation = outlook.deviations[objective.metric]
-            low, high = scale.to_scores(mean - deviation), scale.to_scores(mean + deviation)
-            means.append(scale.to_scores(mean))
-            deviations.append((high - low) / 2)
-            here = front[:, column]
-            if expected is not None:
-                here = np.append(here, objective.sign * expected.means[objective.metric])
-            known.append(scale.to_scores(here))
-        scores, spreads = np.column_stack(means), np.column_stack(deviations)
-        reached = np.column_stack(known)
+        reached = front
+        if pending:
+            expected = forecast.outlook(pending)
+            running = [o.sign * expected.means[o.metric] for o in objectives]
+            reached = np.vstack([front, np.column_stack(running)])
+        means = np.column_stack([o.sign * outlook.means[o.metric] for o in objectives])
+        deviations = np.column_stack([outlook.deviations[o.metric] for o in objectives])
+        unit = np.ptp(front if len(front) > 1 else forecast.costs(forecast.evaluations), axis=0)
+        unit = np.where(unit > 0, unit, 1.0)
+        means, deviations, front, reached = (
+            costs / unit for costs in (means, deviations, front, reached)
+        )
         feasible = self._feasible(outlook)
-        members = reached[: len(front)]
-        entering = feasible * self._non_dominated(scores, spreads, members)
-        doomed = 1 - feasible * self._non_dominated(scores, CAUTION * spreads, members)
-        return _View(scores, spreads, reached, entering, doomed, feasible > 0.5)
+        entering = feasible * self._non_dominated(means, deviations, front - GAIN)
+        doomed = 1 - feasible * self._non_dominated(means, CAUTION * deviations, front)
+        return _View(means, deviations, front, reached, entering, doomed, feasible > 0.5)
 
     def _non_dominated(
         self, means: FloatArray, deviations: FloatArray, front: FloatArray
@@ -209,7 +210,11 @@ class SurrogateGate:
         """Add to ``reasons`` until as many as wanted have one."""
         optimistic = view.means - OPTIMISM * view.deviations
         hopeful = np.array([r for r in _rows(view.hopeful) if r not in reasons], dtype=int)
-        edge = [int(row) for row in hopeful[non_dominated(optimistic[hopeful])]]
+        edge = [
+            int(row)
+            for row in hopeful[non_dominated(optimistic[hopeful])]
+            if not (view.front - GAIN <= optimistic[row]).all(axis=1).any()
+        ]
         # One design at a time (an asynchronous search) takes the two halves in turn.
         turn = len(self._forecast.evaluations) + len(self._pending)
         spread = (max(0, wanted - len(reasons)) + turn % 2) // 2

@@ -13,7 +13,7 @@ from evonas.problem import Problem
 from evonas.records import Candidate, Evaluation, Status
 from evonas.space import Choice, FloatArray, Genome, Integer, Space, genome_key
 
-GENERATIONS = 10
+GENERATIONS = 25
 """How far it looks ahead."""
 
 OPTIMISM = 0.5
@@ -123,7 +123,7 @@ class LookAhead:
         ahead = NSGA2(self._problem, self._population, seed, opening=())
         ahead.tell(self._forecast.evaluations)
         for _ in range(GENERATIONS):
-            genomes = ahead.ask(self._population, _Union(seen, found))
+            genomes = ahead.ask(max(self._population, n // GENERATIONS), _Union(seen, found))
             if not genomes or len(found) >= n:
                 break
             found.update((genome_key(genome), genome) for genome in genomes)

@@ -9,14 +9,15 @@ stages.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evonas.errors import DataError
-from evonas.space import FloatArray, Genome
+from evonas.space import FloatArray, Genome, Value
 from problems.table import Names, TableProblem
 
 EDGES = {"e01": (0, 1), "e02": (0, 2), "e12": (1, 2), "e03": (0, 3), "e13": (1, 3), "e23": (2, 3)}
@@ -29,6 +30,9 @@ PATHS = (("e03",), ("e01", "e13"), ("e02", "e23"), ("e01", "e12", "e23"))
 
 STAGES = ((16, 32), (32, 16), (64, 8))
 """Channels and pixels a side of the three stages."""
+
+EMPTY = dict.fromkeys(EDGES, "none")
+"""The cell without any operation."""
 
 CELLS = 5
 """Cells in a stage."""
@@ -76,13 +80,41 @@ class NASBench201(TableProblem):
                         f"it must be one of {', '.join(OPERATIONS)}"
                     )
 
+        self._dead_are_one = self._agree_on_the_dead()
+
+    def _agree_on_the_dead(self) -> bool:
+        """Whether the table holds the empty cell, and others without an open path learn no more.
+
+        They do not in a table whose operations go by other names; its cells stay apart.
+        """
+        if self.genome_row(EMPTY) is None:
+            return False
+        learnt = [o.metric for o in self.objectives if o.goal == "maximise"]
+        rows = [
+            self.genome_row(dict(zip(EDGES, operations, strict=True)))
+            for operations in itertools.product(OPERATIONS, repeat=len(EDGES))
+            if not _open_paths(dict(zip(EDGES, operations, strict=True)))
+        ]
+        found = np.array([[row[name] for name in learnt] for row in rows if row is not None])
+        every = np.array([[row[name] for name in learnt] for row in self.rows()])
+        return bool((np.ptp(found, axis=0) <= 0.05 * np.ptp(every, axis=0)).all())
+
+    def canonical(self, genome: Genome) -> Mapping[str, Value]:
+        """Take every cell without an open path for the empty one.
+
+        They compute the same constant, and what devices report for them is noise.
+        """
+        cell = super().canonical(genome)
+        dead = not _open_paths({edge: str(cell[edge]) for edge in EDGES})
+        return EMPTY if dead and self._dead_are_one else cell
+
     def features(self, genomes: Sequence[Genome]) -> FloatArray:
         """Describe cells by the whole graph and by the part of it that is live.
 
         Returns:
             Array of shape (number of genomes, number of features); see :func:`cell_features`.
         """
-        return np.array([cell_features({e: str(g[e]) for e in EDGES}) for g in genomes])
+        return np.array([_features(tuple(str(g[edge]) for edge in EDGES)) for g in genomes])
 
     def views(self, genomes: Sequence[Genome]) -> dict[str, FloatArray]:
         """Count operations, and say which is on every edge, under three readings of the graph.
@@ -186,14 +218,18 @@ def network_cost(cell: Cell, classes: int = 10) -> Cost:
     return Cost(macs + channels * classes, params + 2 * channels + (channels + 1) * classes)
 
 
+@cache
+def _features(operations: tuple[str, ...]) -> FloatArray:
+    return np.array(cell_features(dict(zip(EDGES, operations, strict=True))))
+
+
 def cell_features(cell: Cell) -> list[float]:
     """Describe a cell in numbers.
 
     For the whole cell (what a device may execute): the operation on every edge and how often each
     occurs, multiply-adds and parameters of the network. For its live part (what the accuracy
     depends on): the same, and for every path from input to output whether it is open and how many
-    of each operation it holds; convolutions on the longest and the shortest open path, and the
-    number of open paths.
+    of each operation it holds. Last, what isomorphic cells share, see :func:`flow_features`.
     """
     live = live_part(cell)
     paths = _open_paths(cell)
@@ -207,7 +243,35 @@ def cell_features(cell: Cell) -> list[float]:
     for path in PATHS:
         counts = [sum(cell[edge] == known for edge in path) for known in OPERATIONS[1:]]
         numbers += [path in paths, *(counts if path in paths else [0] * len(counts))]
-    depths = [sum("conv" in cell[edge] for edge in path) for path in paths]
+    return [float(number) for number in (*numbers, *flow_features(cell))]
+
+
+def flow_features(cell: Cell) -> list[float]:
+    """Describe what flows through a cell, the same for isomorphic cells.
+
+    A flow is an open path without its skips. Given are: how many flows have each number of
+    operations, how many each number of convolutions (with pooling on the way, and without), how
+    often each operation comes first, last, in all, and right after each other one; how many
+    flows differ; the most and the fewest convolutions on a flow; and the number of flows.
+    """
+    flows = [
+        tuple(cell[edge] for edge in path if cell[edge] != "skip_connect")
+        for path in _open_paths(cell)
+    ]
+    convolutions = [sum("conv" in operation for operation in flow) for flow in flows]
+    pooled = ["avg_pool_3x3" in flow for flow in flows]
+    kinds = list(zip(convolutions, pooled, strict=True))
+    working = OPERATIONS[2:]
+    pairs = [pair for flow in flows for pair in itertools.pairwise(flow)]
     return [
-        float(n) for n in (*numbers, max(depths, default=-1), min(depths, default=-1), len(paths))
+        *(sum(len(flow) == length for flow in flows) for length in range(4)),
+        *(kinds.count((n, pool)) for n in range(4) for pool in (False, True)),
+        *(sum(flow[:1] == (operation,) for flow in flows) for operation in working),
+        *(sum(flow[-1:] == (operation,) for flow in flows) for operation in working),
+        *(sum(flow.count(operation) for flow in flows) for operation in working),
+        *(pairs.count((first, second)) for first in working for second in working),
+        len(set(flows)),
+        max(convolutions, default=-1),
+        min(convolutions, default=-1),
+        len(flows),
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -132,12 +132,24 @@ class TableProblem(Problem):
         """Return the number of designs in the table."""
         return len(self._rows)
 
+    def genome_row(self, genome: Genome) -> dict[str, float] | None:
+        """Return the metrics of a design; ``None`` when the table does not hold it."""
+        row = self._rows.get(genome_key(genome))
+        return None if row is None else self._named(row)
+
+    def rows(self) -> Iterator[dict[str, float]]:
+        """Give the metrics of every design."""
+        return map(self._named, self._rows.values())
+
+    def _named(self, row: tuple[float, ...]) -> dict[str, float]:
+        return {m.name: value for m, value in zip(self.metrics, row, strict=True)}
+
     def evaluate(self, genome: Genome, metrics: Sequence[str]) -> Mapping[str, float]:
         """Look a design up."""
-        row = self._rows.get(genome_key(genome))
+        row = self.genome_row(genome)
         if row is None:
             raise InfeasibleError("the table does not hold this design")
-        return {m.name: value for m, value in zip(self.metrics, row, strict=True)}
+        return row
 
 
 def _names(names: Names) -> list[str]:

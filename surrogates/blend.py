@@ -18,8 +18,11 @@ from surrogates.trees import Trees, out_of_fold
 TREES_FROM = 24
 """Rows from which on trees are tried."""
 
-PLAN_ROWS = 200
+PLAN_ROWS = 400
 """Rows that the plan is made on, at most: what it decides no longer changes much."""
+
+EVEN = 0.2
+"""Relevance that all columns share, whatever the trees say, next to 1 that the trees give them."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Plan:
     Args:
         scaling: What the models' units are.
         kernel: Of the Gaussian process, with its hyperparameters.
+        relevance: Of every column to it.
         trees: Share of the trees in the mean, from 0 to 1.
         calibration: Factor on the deviation under which the standardised errors of rows that
             were left out have a root mean square of 1.
@@ -36,6 +40,7 @@ class Plan:
 
     scaling: type[Standard] | type[NormalScores]
     kernel: Any
+    relevance: FloatArray
     trees: float
     calibration: float
 
@@ -46,7 +51,7 @@ def plan_rows(rows: int) -> int:
     A function of the number of rows alone, so that a run that is resumed makes the same plan.
 
     >>> [plan_rows(n) for n in (3, 10, 12, 13, 100, 1000)]
-    [3, 10, 10, 12, 93, 200]
+    [3, 10, 10, 12, 93, 400]
     """
     if rows < 10:
         return rows
@@ -57,9 +62,10 @@ def plan_rows(rows: int) -> int:
 def make_plan(features: FloatArray, values: FloatArray, directions: Sequence[int]) -> Plan:
     """Choose the scaling whose process ranks left-out rows best, and the share of the trees."""
     best = None
+    relevance = _relevance(features, values, directions)
     for scaling in (Standard, NormalScores):
         scores = scaling.fit(values).to_scores(values)
-        process = GaussianProcess()
+        process = GaussianProcess(relevance=relevance)
         process.fit(features, scores)
         left_out = process.leave_one_out()
         agreement = rank_agreement(left_out.mean, scores)
@@ -77,7 +83,26 @@ def make_plan(features: FloatArray, values: FloatArray, directions: Sequence[int
     # Shrunk towards 1, which is what the marginal likelihood believes, as if by ten more rows.
     standardised = np.clip(error / left_out.deviation, -4, 4)
     calibration = np.sqrt((np.sum(standardised**2) + 10) / (len(values) + 10))
-    return Plan(chosen, process.kernel, share, float(calibration))
+    return Plan(chosen, process.kernel, relevance, share, float(calibration))
+
+
+def _in_unit(
+    scaling: Scaling, mean: FloatArray, deviation: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Translate predicted scores into the metric's unit."""
+    low, high = scaling.to_values(mean - deviation), scaling.to_values(mean + deviation)
+    return scaling.to_values(mean), (high - low) / 2
+
+
+def _relevance(features: FloatArray, values: FloatArray, directions: Sequence[int]) -> FloatArray:
+    """Let trees say which columns matter: distances in a hundred columns say little."""
+    columns = features.shape[1]
+    if len(values) < TREES_FROM:
+        return np.ones(columns)
+    trees = Trees(directions)
+    trees.fit(features, NormalScores.fit(values).to_scores(values))
+    relevance: FloatArray = np.sqrt(trees.relevance(columns) + EVEN / columns)
+    return relevance
 
 
 class Blend:
@@ -106,7 +131,7 @@ class Blend:
     def _fit_process(self, features: FloatArray, values: FloatArray) -> None:
         self._rows = features, values
         self._scaling: Scaling = self._plan.scaling.fit(values)
-        self._process = GaussianProcess(self._plan.kernel)
+        self._process = GaussianProcess(self._plan.kernel, self._plan.relevance)
         self._process.fit(features, self._scaling.to_scores(values))
 
     def predict(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -119,9 +144,7 @@ class Blend:
             disagreement = np.sqrt(share * (1 - share)) * (mean - of_trees)
             deviation = np.hypot(deviation, disagreement)
             mean = (1 - share) * mean + share * of_trees
-        low = self._scaling.to_values(mean - deviation)
-        high = self._scaling.to_values(mean + deviation)
-        return self._scaling.to_values(mean), (high - low) / 2
+        return _in_unit(self._scaling, mean, deviation)
 
     def save(self, directory: Path) -> None:
         """Write rows and plan (``blend.npz``) and the trees as XGBoost's JSON (``trees.json``)."""
@@ -134,6 +157,7 @@ class Blend:
             directions=np.array(self._directions, dtype=int),
             normal_scores=self._plan.scaling is NormalScores,
             hyperparameters=self._plan.kernel.theta,
+            relevance=self._plan.relevance,
             trees=self._plan.trees,
             calibration=self._plan.calibration,
         )
@@ -148,6 +172,7 @@ class Blend:
             blend._plan = Plan(
                 NormalScores if saved["normal_scores"] else Standard,
                 make_kernel().clone_with_theta(saved["hyperparameters"]),
+                saved["relevance"],
                 float(saved["trees"]),
                 float(saved["calibration"]),
             )

@@ -70,10 +70,13 @@ class GaussianProcess:
 
     Args:
         kernel: With the hyperparameters to use; left out, they are learnt.
+        relevance: How far a step of one standard deviation in each column goes, shape (columns,);
+            left out, equally far in all.
     """
 
-    def __init__(self, kernel: Kernel | None = None) -> None:
+    def __init__(self, kernel: Kernel | None = None, relevance: FloatArray | None = None) -> None:
         self._given = kernel
+        self._relevance = relevance
 
     @property
     def kernel(self) -> Kernel:
@@ -85,7 +88,9 @@ class GaussianProcess:
         deviation = features.std(axis=0)
         self._used = deviation > 1e-12
         self._centre = features.mean(axis=0)[self._used]
-        self._scale = deviation[self._used] * max(1.0, float(self._used.sum())) ** 0.5
+        relevance = np.ones(len(deviation)) if self._relevance is None else self._relevance
+        reach = relevance[self._used]
+        self._scale = deviation[self._used] * float(np.square(reach).sum()) ** 0.5 / reach
         self._model = GaussianProcessRegressor(
             self._given or make_kernel(),
             alpha=1e-9,

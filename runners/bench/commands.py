@@ -75,3 +75,64 @@ def scale(
     with redirect_stdout(sys.stderr):
         table = run(out, workers or WORKERS, evaluations, seed)
     _print(table, as_json)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+@bench.command(epilog="Example: evonas bench prune --table nasbench201.parquet --seeds 3")
+def prune(
+    table: Annotated[Path, typer.Option(help="CSV or Parquet, one row a design.")],
+    maximise: Annotated[
+        str, typer.Option(help="Columns, separated by commas (default: cifar10,cifar100).")
+    ] = "",
+    minimise: Annotated[
+        str, typer.Option(help="Columns; each is paired with each of the former.")
+    ] = "",
+    genes: Annotated[
+        str, typer.Option(help="Gene columns of a table that is not of NAS-Bench-201 cells.")
+    ] = "",
+    methods: Annotated[
+        str,
+        typer.Option(
+            help="Of evonas, plain, pymoo, random, local, msunas, optuna-nsga2, "
+            "optuna-tpe (default: all)."
+        ),
+    ] = "",
+    seeds: Annotated[int, typer.Option(help="Searches of every method.", min=1)] = 10,
+    budget: Annotated[int, typer.Option(help="Evaluations of a search.", min=40)] = 1000,
+    shuffled: Annotated[
+        bool, typer.Option("--shuffled", help="Permute the values: there is nothing to learn.")
+    ] = False,
+    out: Out = RESULTS,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how many evaluations surrogates spare on tables of measured designs.
+
+    Finished searches are kept in DIR/runs, so that an interrupted comparison goes on.
+    """
+    from runners.bench.prune import ACCURACIES, LATENCIES, run
+    from runners.bench.prune_methods import METHODS
+
+    with redirect_stdout(sys.stderr):
+        result = run(
+            table,
+            out,
+            maximise=_names(maximise) or ACCURACIES,
+            minimise=_names(minimise) or LATENCIES,
+            genes=_names(genes),
+            methods=_names(methods) or list(METHODS),
+            seeds=seeds,
+            budget=budget,
+            shuffled=shuffled,
+        )
+    if as_json:
+        print_json(result)
+        return
+    import pandas as pd
+
+    rows = [*result["pairs"], *(row for of in result["methods"].values() for row in of)]
+    columns = ["maximise", "minimise", "method", "needed_at_350", "needed_at_500"]
+    columns += ["needed_at_1000", "seeds_reached", "spared_at_1000"]
+    print(pd.DataFrame(rows)[columns].to_string(index=False))

@@ -1,225 +1,44 @@
 """How many evaluations surrogates spare on tables of measured designs.
 
-``python -m runners.bench.prune --table TABLE`` compares methods under one counting (a unique
-design looked up is one evaluation, looking it up again is free) and writes ``results/prune.csv``
-and ``results/prune.png``. Hypervolume is that of the two objectives scaled to the true front's
-ideal and nadir point, with the reference point (1.1, 1.1), as a share of the true front's.
+``evonas bench prune --table TABLE`` compares methods under one counting (a unique design looked
+up is one evaluation) and writes ``results/prune.csv`` and ``results/prune.png``. Hypervolume is
+that of the two objectives scaled to the true front's ideal and nadir point, with the reference
+point (1.1, 1.1), as a share of the true front's. Every finished search is kept on disk, so that
+an interrupted comparison goes on where it was.
 """
 
 from __future__ import annotations
 
-import argparse
+import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evonas.errors import EvonasError, InfeasibleError, UsageError, did_you_mean
-from evonas.forecast import Forecast
-from evonas.gate import EvaluateAll, SurrogateGate
-from evonas.lookahead import LookAhead, neighbours
-from evonas.nsga2 import NSGA2
-from evonas.pareto import hypervolume, non_dominated
-from evonas.protocols import Gate, Optimizer
-from evonas.records import Candidate, Decision, Evaluation, Status
-from evonas.run import BATCH, OPENING
-from evonas.space import FloatArray, Genome, genome_key
+from evonas.errors import DataError, UsageError, did_you_mean
+from evonas.outcome import wilson_interval
+from evonas.run import BATCH
+from evonas.space import FloatArray
 from problems.nasbench201 import NASBench201
 from problems.table import TableProblem
-from surrogates.metric_models import MetricModels
+from runners.bench.prune_methods import METHODS, Oracle, Prunes, evonas
 
-POPULATION = 40
+if TYPE_CHECKING:
+    import pandas as pd
+
 MARKS = (350, 500, 1000)
 """Evaluations of plain NSGA-II whose median hypervolume the others are to reach."""
 
-REFERENCE = np.array([1.1, 1.1])
 ACCURACIES = ("cifar10", "cifar100")
 LATENCIES = tuple(
     f"latency_ms.{device}"
     for device in ("raspi4", "pixel3", "eyeriss", "fpga", "silver_4114", "pi5_litert")
 )
 
-Order = Iterator[int]
-"""Rows of a table in the order of evaluation, each once."""
-
-
-class Oracle:
-    """A table whose truth is known: looks designs up and scores an order of evaluation.
-
-    Args:
-        problem: With two objectives and a complete or partial table.
-    """
-
-    def __init__(self, problem: TableProblem) -> None:
-        self.problem = problem
-        self.genomes: list[Genome] = []
-        rows = []
-        for genome in problem.space.enumerate():
-            try:
-                values = problem.evaluate(genome, [])
-            except InfeasibleError:
-                continue
-            self.genomes.append(genome)
-            rows.append([o.sign * values[o.metric] for o in problem.objectives])
-        self.index = {genome_key(genome): row for row, genome in enumerate(self.genomes)}
-        costs = np.array(rows)
-        front = costs[non_dominated(costs)]
-        ideal, nadir = front.min(axis=0), front.max(axis=0)
-        self.costs = (costs - ideal) / np.where(nadir > ideal, nadir - ideal, 1.0)
-        self._full = hypervolume(self.costs, REFERENCE)
-
-    def curve(self, order: Sequence[int]) -> FloatArray:
-        """Share of the true front's hypervolume after every evaluation, shape (evaluations,)."""
-        shares, front, share = [], np.empty((0, 2)), 0.0
-        for row in order:
-            cost = self.costs[row]
-            if (cost < REFERENCE).all() and not (front <= cost).all(axis=1).any():
-                front = np.vstack([front[~(front >= cost).all(axis=1)], cost])
-                share = hypervolume(front, REFERENCE) / self._full
-            shares.append(share)
-        return np.array(shares)
-
-    def evaluation(self, genome: Genome, number: int) -> Evaluation:
-        """Look a design up."""
-        return Evaluation(
-            Candidate(number, genome, number), Status.OK, self.problem.evaluate(genome, [])
-        )
-
-
-@dataclass
-class Prunes:
-    """What a gate pruned: how often in all, and how often it was wrong."""
-
-    total: int = 0
-    wrong: int = 0
-
-
-def _search(
-    oracle: Oracle,
-    optimizer: Optimizer,
-    gate: Gate,
-    sizes: tuple[int, int],
-    prunes: Prunes | None = None,
-) -> Order:
-    """Follow the loop of :class:`evonas.loop.Search` on a table."""
-    seen: set[str] = set()
-    pruned: set[str] = set()
-    done: list[int] = []
-    while True:
-        wanted = sizes[1] if done else sizes[0]
-        genomes = [
-            genome
-            for genome in optimizer.ask(wanted * gate.choice, seen)
-            if genome_key(genome) in oracle.index
-        ]
-        if not genomes:
-            return
-        told, before = [], oracle.costs[done]
-        for genome, verdict in zip(genomes, gate.judge(genomes, wanted), strict=True):
-            key = genome_key(genome)
-            if verdict is None:
-                continue
-            if verdict.decision is Decision.PRUNE:
-                if prunes is not None and key not in pruned:
-                    prunes.total += 1
-                    prunes.wrong += not _dominated(oracle.costs[oracle.index[key]], before)
-                pruned.add(key)
-                continue
-            seen.add(key)
-            done.append(oracle.index[key])
-            told.append(oracle.evaluation(genome, len(done)))
-            yield done[-1]
-        gate.observe(told)
-        optimizer.tell(told)
-
-
-def _dominated(cost: FloatArray, others: FloatArray) -> bool:
-    return bool(((others <= cost).all(axis=1) & (others < cost).any(axis=1)).any())
-
-
-def plain(oracle: Oracle, seed: int) -> Order:
-    """NSGA-II of EvoNAS."""
-    optimizer = NSGA2(oracle.problem, POPULATION, seed)
-    return _search(oracle, optimizer, EvaluateAll(), (POPULATION, POPULATION))
-
-
-def evonas(oracle: Oracle, seed: int, prunes: Prunes | None = None) -> Order:
-    """EvoNAS with its surrogates."""
-    forecast = Forecast(oracle.problem, MetricModels(oracle.problem))
-    gate = SurrogateGate(oracle.problem, forecast, seed=seed)
-    ahead = LookAhead(oracle.problem, forecast, POPULATION, seed, OPENING)
-    return _search(oracle, ahead, gate, (OPENING, BATCH), prunes)
-
-
-def random(oracle: Oracle, seed: int) -> Order:
-    """Without replacement."""
-    return iter(np.random.default_rng(seed).permutation(len(oracle.genomes)).tolist())
-
-
-def local(oracle: Oracle, seed: int) -> Order:
-    """Pareto local search: evaluate the unseen neighbours of the current front."""
-    rng = np.random.default_rng(seed)
-    space, done = oracle.problem.space, rng.permutation(len(oracle.genomes))[:20].tolist()
-    yield from done
-    seen = set(done)
-    while len(seen) < len(oracle.genomes):
-        front = [oracle.genomes[done[i]] for i in non_dominated(oracle.costs[done])]
-        near = map(space.decode, neighbours(space, front, rng))
-        known = (oracle.index.get(genome_key(genome)) for genome in near)
-        rows = sorted({row for row in known if row is not None} - seen)
-        # With the whole neighbourhood seen, a random design goes on.
-        rows = rows or sorted(set(range(len(oracle.genomes))) - seen)
-        row = int(rng.choice(rows))
-        seen.add(row)
-        done.append(row)
-        yield row
-
-
-def optuna(oracle: Oracle, seed: int, sampler: str) -> Order:
-    """A sampler of Optuna, with its defaults.
-
-    Raises:
-        UsageError: Optuna is not installed.
-    """
-    try:
-        import optuna as library
-    except ImportError:
-        raise UsageError(
-            "the methods 'optuna_nsga2' and 'optuna_tpe' need Optuna; pip install 'evonas[bench]'"
-        ) from None
-    library.logging.set_verbosity(library.logging.ERROR)
-    samplers: dict[str, Callable[..., Any]] = {
-        "nsga2": library.samplers.NSGAIISampler,
-        "tpe": library.samplers.TPESampler,
-    }
-    study = library.create_study(directions=["minimize"] * 2, sampler=samplers[sampler](seed=seed))
-    codes = oracle.problem.space.encode(oracle.genomes)
-    options = [np.unique(column).tolist() for column in codes.T]
-    seen: set[int] = set()
-    while len(seen) < len(oracle.genomes):
-        trial = study.ask()
-        code = [trial.suggest_categorical(str(i), values) for i, values in enumerate(options)]
-        row = oracle.index.get(genome_key(oracle.problem.space.decode(np.array(code))))
-        if row is None:
-            study.tell(trial, state=library.trial.TrialState.FAIL)
-            continue
-        study.tell(trial, oracle.costs[row].tolist())
-        if row not in seen:
-            seen.add(row)
-            yield row
-
-
-METHODS: dict[str, Callable[[Oracle, int], Order]] = {
-    "evonas": evonas,
-    "plain": plain,
-    "random": random,
-    "local": local,
-    "optuna_nsga2": lambda oracle, seed: optuna(oracle, seed, "nsga2"),
-    "optuna_tpe": lambda oracle, seed: optuna(oracle, seed, "tpe"),
-}
+Report = Callable[[str], None]
 
 
 def needed(curve: FloatArray, share: float, budget: int) -> int:
@@ -232,80 +51,139 @@ def needed(curve: FloatArray, share: float, budget: int) -> int:
     return int(reached[0]) + 1 if len(reached) else budget
 
 
-def measure(
-    problem: TableProblem,
-    method: str,
-    seeds: int,
-    budget: int,
-    stop: float = np.inf,
-    prunes: Prunes | None = None,
-) -> FloatArray:
-    """Run a method on a table.
+class Finished:
+    """Searches that have been carried out, one file each.
+
+    A file is named by everything that its content depends on: the table, the objectives, the
+    method, the seed, how long it ran, and the code.
 
     Args:
-        problem: With two objectives.
-        method: One of ``METHODS``.
-        seeds: How many, from 0.
-        budget: Evaluations.
-        stop: Share of the hypervolume at which a run may end; its curve is constant from there.
-        prunes: Where to count what EvoNAS prunes.
-
-    Returns:
-        Share of the true front's hypervolume, shape (seeds, budget).
+        directory: Where the files are.
+        table: What is searched, and how it is read.
     """
-    oracle = Oracle(problem)
-    curves = []
-    for seed in range(seeds):
-        order: list[int] = []
-        search = METHODS[method](oracle, seed)
-        for row in evonas(oracle, seed, prunes) if method == "evonas" else search:
-            order.append(row)
-            enough = len(order) % BATCH == 0 and oracle.curve(order)[-1] >= stop
-            if len(order) == budget or enough:
-                break
+
+    def __init__(self, directory: Path, table: Path, options: dict[str, Any]) -> None:
+        digest = hashlib.blake2b(table.read_bytes(), digest_size=8)
+        digest.update(json.dumps(options, sort_keys=True).encode())
+        for package in ("evonas", "problems", "surrogates", "runners/bench"):
+            for path in sorted((Path(__file__).parents[2] / package).glob("*.py")):
+                if "device" not in path.name:
+                    digest.update(path.read_bytes())
+        self._directory = directory / digest.hexdigest()
+
+    def search(
+        self, oracle: Oracle, method: str, seed: int, budget: int, stop: float
+    ) -> tuple[FloatArray, Prunes]:
+        """Carry a search out, unless that has been done.
+
+        Args:
+            oracle: What is searched.
+            method: One of ``METHODS``.
+            seed: Of the search.
+            budget: Evaluations.
+            stop: Share of the hypervolume at which it may end.
+
+        Returns:
+            Share of the true front's hypervolume after every evaluation, constant from where the
+            search ended, shape (budget,); and what was pruned.
+        """
+        path = self._directory / f"{method}-{seed}-{budget}-{stop:.6f}.json"
+        if path.exists():
+            found = json.loads(path.read_text())
+            order, prunes = found["order"], Prunes(**found["prunes"])
+        else:
+            order, prunes = [], Prunes()
+            rows = (
+                evonas(oracle, seed, prunes)
+                if method == "evonas"
+                else METHODS[method](oracle, seed)
+            )
+            for row in rows:
+                order.append(row)
+                enough = len(order) % BATCH == 0 and oracle.curve(order)[-1] >= stop
+                if len(order) == budget or enough:
+                    break
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = path.with_suffix(".part")
+            unfinished.write_text(json.dumps({"order": order, "prunes": asdict(prunes)}))
+            unfinished.replace(path)
         curve = oracle.curve(order)
-        curves.append(np.append(curve, np.full(budget - len(curve), curve[-1])))
-    return np.array(curves)
+        return np.append(curve, np.full(budget - len(curve), curve[-1])), prunes
 
 
 def compare(
-    problem: TableProblem, methods: Sequence[str], seeds: int, budget: int
+    problem: TableProblem,
+    finished: Finished,
+    methods: Sequence[str],
+    seeds: int,
+    budget: int,
+    report: Report = print,
 ) -> tuple[dict[str, Any], dict[str, FloatArray]]:
     """Compare methods on one pair of objectives with plain NSGA-II.
 
     Args:
         problem: With two objectives.
+        finished: Searches of it.
         methods: Of ``METHODS``.
         seeds: Of every method.
         budget: Evaluations of the methods; plain NSGA-II has 1,000, or the whole table.
+        report: Told of every search.
 
     Returns:
         For each method ``needed_at_M`` (median over seeds) and ``seeds_reached_M`` for the marks
-        M, ``spared_at_1000`` (0 unless most seeds reach it) and, for EvoNAS, the true rate of
-        wrong prunes; and each method's curves of shape (seeds, evaluations).
+        M, ``spared_at_1000`` (0 unless most seeds reach it) and, for EvoNAS, rates of wrong
+        prunes: the true one, and the audits' with its interval; and each method's curves of shape
+        (seeds, evaluations).
     """
+    oracle = Oracle(problem)
     size = min(max(MARKS), len(problem))
-    curves = {"plain": measure(problem, "plain", seeds, size)}
-    shares = {mark: float(np.median(curves["plain"][:, min(mark, size) - 1])) for mark in MARKS}
-    figures: dict[str, Any] = {"share": shares}
-    for method in methods:
-        prunes = Prunes()
-        if method not in curves:
-            limit, stop = min(budget, len(problem)), shares[max(MARKS)]
-            curves[method] = measure(problem, method, seeds, limit, stop, prunes)
-        own = curves[method]
-        row: dict[str, Any] = {}
-        for mark, share in shares.items():
-            counts = [needed(curve, share, own.shape[1]) for curve in own]
-            row[f"needed_at_{mark}"] = float(np.median(counts))
-            row[f"seeds_reached_{mark}"] = int(sum(curve[-1] >= share - 1e-12 for curve in own))
-        row["seeds_reached"] = row["seeds_reached_1000"]
-        reached = row["seeds_reached"] > seeds / 2
-        row["spared_at_1000"] = 1 - row["needed_at_1000"] / max(MARKS) if reached else 0.0
-        if prunes.total:
-            row["wrong_prune_rate"] = prunes.wrong / prunes.total
-        figures[method] = row
+    curves: dict[str, FloatArray] = {}
+    figures: dict[str, Any] = {}
+    shares: dict[int, float] = {}
+    for method in ["plain", *(name for name in methods if name != "plain")]:
+        limit = size if method == "plain" else min(budget, len(problem))
+        stop = shares[max(MARKS)] if shares else np.inf
+        results = []
+        for seed in range(seeds):
+            results.append(finished.search(oracle, method, seed, limit, stop))
+            report(f"  {method}, seed {seed}: {results[-1][0][-1]:.4f}")
+        own = curves[method] = np.array([curve for curve, _ in results])
+        if method == "plain":
+            shares = {mark: float(np.median(own[:, min(mark, size) - 1])) for mark in MARKS}
+        figures[method] = _figures(own, shares) | _wrong_prunes([prunes for _, prunes in results])
     return figures, curves
+
+
+def _figures(curves: FloatArray, shares: dict[int, float]) -> dict[str, Any]:
+    seeds, budget = curves.shape
+    row: dict[str, Any] = {}
+    for mark, share in shares.items():
+        counts = [needed(curve, share, budget) for curve in curves]
+        row[f"needed_at_{mark}"] = float(np.median(counts))
+        row[f"seeds_reached_{mark}"] = int(sum(curve[-1] >= share - 1e-12 for curve in curves))
+    row["seeds_reached"] = row["seeds_reached_1000"]
+    reached = row["seeds_reached"] > seeds / 2
+    row["spared_at_1000"] = 1 - row["needed_at_1000"] / max(MARKS) if reached else 0.0
+    row["worst_seed_at_1000"] = max(needed(c, shares[max(MARKS)], budget) for c in curves)
+    return row
+
+
+def _wrong_prunes(prunes: Sequence[Prunes]) -> dict[str, Any]:
+    """Rates over all seeds, and in how many of them the interval holds the seed's true rate."""
+    total = sum(p.pruned for p in prunes)
+    if not total:
+        return {}
+    audited, wrongly = sum(p.audited for p in prunes), sum(p.wrongly_audited for p in prunes)
+    covered = 0
+    for p in prunes:
+        low, high = wilson_interval(p.wrongly_audited, p.audited) if p.audited else (0.0, 1.0)
+        covered += low <= (p.wrongly_pruned + p.wrongly_audited) / (p.pruned + p.audited) <= high
+    return {
+        "wrong_prune_rate": sum(p.wrongly_pruned for p in prunes) / total,
+        "audits": audited,
+        "audited_wrong_prune_rate": wrongly / audited if audited else None,
+        "intervals_with_the_truth": covered,
+    }
 
 
 def draw(path: Path, curves: dict[str, dict[str, FloatArray]]) -> None:
@@ -325,34 +203,42 @@ def draw(path: Path, curves: dict[str, dict[str, FloatArray]]) -> None:
     figure.savefig(path, dpi=120)
 
 
+def shuffle(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Give every design the metrics of another one, each metric by a permutation of its own."""
+    rng = np.random.default_rng(0)
+    return frame.assign(**{name: rng.permutation(frame[name].to_numpy()) for name in metrics})
+
+
 def run(
-    table: str,
+    table: Path,
     out: Path,
     *,
     maximise: Sequence[str] = ACCURACIES,
     minimise: Sequence[str] = LATENCIES,
     genes: Sequence[str] = (),
-    methods: Sequence[str] = ("evonas", "plain", "random", "local"),
+    methods: Sequence[str] = tuple(METHODS),
     seeds: int = 10,
     budget: int = 1000,
-    report: Callable[[str], None] = print,
+    shuffled: bool = False,
+    report: Report = print,
 ) -> dict[str, Any]:
     """Compare methods on every pair of objectives, and write ``prune.csv`` and ``prune.png``.
 
     Args:
         table: Of NAS-Bench-201 cells, unless ``genes`` says otherwise.
-        out: The directory to write to.
+        out: The directory to write to; finished searches are kept in ``runs`` below it.
         maximise: Columns, one a pair.
         minimise: Columns, one a pair.
         genes: The gene columns of a table of any kind; surrogates then see genes and nothing else.
         methods: Of ``METHODS``.
         seeds: Of every method.
         budget: Evaluations of every method but plain NSGA-II.
-        report: Told of every finished pair.
+        shuffled: Permute the values of every metric, so that there is nothing to learn.
+        report: Told of every search and of every finished pair.
 
     Returns:
-        ``{"pairs": [...]}``, one entry a pair with EvoNAS's own figures, and all methods' under
-        ``"methods"``.
+        ``pairs``, EvoNAS's figures of every pair of objectives, and ``methods``, those of every
+        other method.
 
     Raises:
         UsageError: A method is unknown, or the table is wrong.
@@ -362,47 +248,42 @@ def run(
     for method in methods:
         if method not in METHODS:
             raise UsageError(f"unknown method '{method}'{did_you_mean(method, METHODS)}")
-    pairs, rows = [], []
+    if not table.is_file():
+        raise DataError(f"there is no table '{table}'")
+    if shuffled:
+        table = _shuffled(table, out / "runs", [*maximise, *minimise])
+    rows: list[dict[str, Any]] = []
     curves: dict[str, dict[str, FloatArray]] = {}
     for up in maximise:
         for down in minimise:
             problem = (
-                TableProblem(table, genes=genes, maximise=up, minimise=down)
+                TableProblem(str(table), genes=genes, maximise=up, minimise=down)
                 if genes
-                else NASBench201(table, maximise=up, minimise=down)
+                else NASBench201(str(table), maximise=up, minimise=down)
             )
-            figures, own = compare(problem, methods, seeds, budget)
-            of_methods = {method: figures[method] for method in methods}
-            pair = {"maximise": up, "minimise": down, "seeds": seeds, "budget": budget}
-            pairs.append({**pair, **of_methods.get("evonas", {}), "methods": of_methods})
-            rows += [{**pair, "method": m, **row} for m, row in of_methods.items()]
+            pair = {"maximise": up, "minimise": down}
+            options = {**pair, "genes": list(genes)}
+            finished = Finished(out / "runs" / "prune", table, options)
+            report(f"{up} and {down}")
+            figures, own = compare(problem, finished, methods, seeds, budget, report)
+            rows += [
+                {**pair, "method": method, "seeds": seeds, "budget": budget, **figures[method]}
+                for method in methods
+            ]
             curves[f"{up} / {down}"] = own
-            report(json.dumps({**pair, **of_methods}))
     out.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(rows).to_csv(out / "prune.csv", index=False, lineterminator="\n")
-    draw(out / "prune.png", curves)
-    return {"pairs": pairs}
+    name = "prune_shuffled" if shuffled else "prune"
+    pd.DataFrame(rows).to_csv(out / f"{name}.csv", index=False, lineterminator="\n")
+    draw(out / f"{name}.png", curves)
+    of = {method: [row for row in rows if row["method"] == method] for method in methods}
+    return {"pairs": of.pop("evonas", []), "methods": of}
 
 
-def main() -> None:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--table", required=True)
-    parser.add_argument("--maximise", default=",".join(ACCURACIES))
-    parser.add_argument("--minimise", default=",".join(LATENCIES))
-    parser.add_argument("--genes", default="")
-    parser.add_argument("--methods", default="evonas,plain,random,local")
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--budget", type=int, default=1000)
-    parser.add_argument("--out", type=Path, default=Path("results"))
-    options = vars(parser.parse_args())
-    for name in ("maximise", "minimise", "genes", "methods"):
-        options[name] = [text for text in options[name].split(",") if text]
-    try:
-        run(**options)
-    except EvonasError as error:
-        parser.error(str(error))
+def _shuffled(table: Path, directory: Path, metrics: Sequence[str]) -> Path:
+    import pandas as pd
 
-
-if __name__ == "__main__":
-    main()
+    frame = pd.read_parquet(table) if table.suffix == ".parquet" else pd.read_csv(table)
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"{table.stem}-shuffled.csv"
+    shuffle(frame, [name for name in metrics if name in frame]).to_csv(path, index=False)
+    return path

@@ -1,6 +1,7 @@
 """The benchmark of surrogates, on a table small enough to know."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from evonas import UsageError
 from problems.nasbench201 import EDGES, OPERATIONS, network_cost
 from problems.table import TableProblem
 from runners.bench import prune
+from runners.bench import prune_methods as searches
 
 
 @pytest.fixture(scope="module")
@@ -31,47 +33,94 @@ def table(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def oracle(table):
-    return prune.Oracle(TableProblem(table, maximise="cifar10", minimise="latency_ms.toy"))
+    return searches.Oracle(TableProblem(table, maximise="cifar10", minimise="latency_ms.toy"))
 
 
 @pytest.mark.parametrize("method", ["plain", "random", "local"])
 def test_every_row_is_evaluated_once_and_all_of_them_are_the_true_front(oracle, method):
-    order = list(prune.METHODS[method](oracle, 0))
+    order = list(searches.METHODS[method](oracle, 0))
     assert sorted(order) == list(range(3**6))
     curve = oracle.curve(order)
     assert (np.diff(curve) >= 0).all()
     assert curve[-1] == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("method", ["optuna_nsga2", "optuna_tpe"])
+@pytest.mark.parametrize("method", ["optuna-nsga2", "optuna-tpe"])
 def test_optuna_joins_when_it_is_installed(oracle, method):
     pytest.importorskip("optuna")
-    order = list(itertools.islice(prune.METHODS[method](oracle, 0), 60))
+    order = list(itertools.islice(searches.METHODS[method](oracle, 0), 60))
     assert len(set(order)) == 60
 
 
 def test_surrogates_need_fewer_evaluations_and_prune_rightly(oracle):
-    prunes = prune.Prunes()
-    order = list(itertools.islice(prune.evonas(oracle, 0, prunes), 80))
+    prunes = searches.Prunes()
+    order = list(itertools.islice(searches.evonas(oracle, 0, prunes), 80))
     assert len(set(order)) == 80
-    assert oracle.curve(order)[-1] > oracle.curve(list(prune.plain(oracle, 0))[:160])[-1]
-    assert prunes.total > 80
-    assert prunes.wrong / prunes.total < 0.05
+    assert oracle.curve(order)[-1] > oracle.curve(list(searches.plain(oracle, 0))[:160])[-1]
+    assert prunes.pruned > 80
+    assert prunes.wrongly_pruned / prunes.pruned < 0.05
 
 
-def test_the_command_writes_a_table_and_a_figure(table, tmp_path):
-    options = {"maximise": ["cifar10"], "minimise": ["latency_ms.toy"], "seeds": 1, "budget": 40}
-    options["genes"] = list(EDGES)
-    methods = ["random", "evonas"]
-    found = prune.run(table, tmp_path, methods=methods, report=lambda line: None, **options)
+@pytest.mark.parametrize("method", ["pymoo", "msunas"])
+def test_others_evaluate_rows_once_and_beat_chance(oracle, method):
+    order = list(itertools.islice(searches.METHODS[method](oracle, 0), 200))
+    assert len(set(order)) == 200
+    by_chance = list(itertools.islice(searches.random(oracle, 0), 200))
+    assert oracle.curve(order)[-1] > oracle.curve(by_chance)[-1]
+
+
+OPTIONS = {
+    "maximise": ["cifar10"],
+    "minimise": ["latency_ms.toy"],
+    "genes": list(EDGES),
+    "methods": ["random", "evonas"],
+    "budget": 40,
+}
+
+
+def test_a_comparison_writes_a_table_and_a_figure_and_goes_on_after_an_end(table, tmp_path):
+    lines = []
+    found = prune.run(Path(table), tmp_path, seeds=1, report=lines.append, **OPTIONS)
     (pair,) = found["pairs"]
     assert pair["maximise"] == "cifar10"
-    assert pair["needed_at_350"] == pair["methods"]["evonas"]["needed_at_350"] <= 40
-    assert set(pair["methods"]) == set(methods)
-    assert list(pd.read_csv(tmp_path / "prune.csv")["method"]) == methods
+    assert 0 < pair["needed_at_350"] <= 40
+    assert [row["method"] for row in found["methods"]["random"]] == ["random"]
+    assert set(pd.read_csv(tmp_path / "prune.csv")["method"]) == {"random", "evonas"}
     assert (tmp_path / "prune.png").read_bytes().startswith(b"\x89PNG")
+
+    runs = sorted(tmp_path.glob("runs/prune/*/*.json"))
+    assert {path.name.split("-")[0] for path in runs} == {"plain", "random", "evonas"}
+    before = {path: path.stat().st_mtime_ns for path in runs}
+    again = prune.run(Path(table), tmp_path, seeds=1, report=lines.append, **OPTIONS)
+    assert again == found
+    assert {path: path.stat().st_mtime_ns for path in runs} == before
+
+
+def test_shuffled_values_stay_in_their_columns():
+    frame = pd.DataFrame({"gene": range(50), "up": range(50), "down": range(50)})
+    shuffled = prune.shuffle(frame, ["up", "down"])
+    assert (shuffled["gene"] == frame["gene"]).all()
+    assert sorted(shuffled["up"]) == sorted(shuffled["down"]) == list(range(50))
+    assert abs(np.corrcoef(shuffled["up"], shuffled["down"])[0, 1]) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("audited", "covered"), [((0, 0), 2), ((20, 10), 0)], ids=["no audit", "audits that err"]
+)
+def test_intervals_are_checked_against_the_truth(audited, covered):
+    trials, wrong = audited
+    prunes = [searches.Prunes(1000, 10, trials, wrong)] * 2
+    rates = prune._wrong_prunes(prunes)
+    assert rates["wrong_prune_rate"] == 0.01
+    assert rates["intervals_with_the_truth"] == covered
+    assert prune._wrong_prunes([searches.Prunes()]) == {}
 
 
 def test_an_unknown_method_is_named(table, tmp_path):
     with pytest.raises(UsageError, match="unknown method 'evonsa'; did you mean 'evonas'"):
-        prune.run(table, tmp_path, methods=["evonsa"])
+        prune.run(Path(table), tmp_path, methods=["evonsa"])
+
+
+def test_a_missing_table_is_named(tmp_path):
+    with pytest.raises(UsageError, match="there is no table"):
+        prune.run(tmp_path / "none.csv", tmp_path)
