@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evonas.errors import ConfigError
 from runners.session import print_json
 
 if TYPE_CHECKING:
@@ -136,3 +137,53 @@ def prune(
     columns = ["maximise", "minimise", "method", "needed_at_350", "needed_at_500"]
     columns += ["needed_at_1000", "seeds_reached", "spared_at_1000"]
     print(pd.DataFrame(rows)[columns].to_string(index=False))
+
+
+@bench.command(epilog="Example: evonas bench transfer --table nasbench201.parquet --probes 10")
+def transfer(
+    table: Annotated[Path, typer.Option(help="CSV or Parquet with columns METRIC.DEVICE.")],
+    targets: Annotated[
+        str,
+        typer.Option(help="Devices held out (default: raspi4,fpga,eyeriss,pi5_litert)."),
+    ] = "",
+    proxies: Annotated[
+        str, typer.Option(help="Devices (default: all that are no target nor of its family).")
+    ] = "",
+    probes: Annotated[str, typer.Option(help="How many, to try.")] = "5,10,20,40",
+    draws: Annotated[int, typer.Option(help="Random choices of probes.", min=0)] = 20,
+    metric: Annotated[str, typer.Option(help="What to carry over.")] = "latency_ms",
+    genes: Annotated[
+        str, typer.Option(help="Gene columns of a table that is not of NAS-Bench-201 cells.")
+    ] = "",
+    name: Annotated[str, typer.Option(help="Of the files, without an ending.")] = "transfer",
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    out: Out = RESULTS,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how well costs carry over to devices of which a few designs are measured."""
+    from runners.bench.transfer import run
+
+    counts = _names(probes)
+    for text in counts:
+        if not text.isdigit():
+            raise ConfigError(f"probes hold '{text}'; write them as 5,10,20")
+    with redirect_stdout(sys.stderr):
+        result = run(
+            str(table),
+            out,
+            targets=_names(targets),
+            proxies=_names(proxies),
+            probes=[int(text) for text in counts],
+            draws=draws,
+            metric=metric,
+            genes=_names(genes),
+            seed=seed,
+            name=name,
+        )
+    if as_json:
+        print_json(result)
+        return
+    import pandas as pd
+
+    rows = [row for of in result["methods"].values() for row in of]
+    print(pd.DataFrame(rows).to_string(index=False, float_format="%.3g"))

@@ -1,6 +1,6 @@
 """How well costs carry over to devices of which a few designs are measured.
 
-``python -m runners.bench.transfer --table TABLE`` holds target devices out, predicts them from
+``evonas bench transfer --table TABLE`` holds target devices out, predicts them from
 few probes and the proxies, and writes ``results/transfer.csv`` and ``results/transfer.png``.
 
 Figures are over all designs of the table: Spearman's and Kendall's rank correlation; ``error``,
@@ -11,7 +11,6 @@ the share of designs within their 90% interval.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,10 +20,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.stats import kendalltau, spearmanr
 from sklearn.linear_model import RidgeCV
 
-from evonas.errors import ConfigError, DataError, EvonasError, did_you_mean
+from evonas.errors import ConfigError, DataError, did_you_mean
 from evonas.space import FloatArray
 from problems.nasbench201 import EDGES, NASBench201
 from problems.table import TableProblem
@@ -36,9 +36,6 @@ PROBES = (5, 10, 20, 40)
 METRIC = "latency_ms"
 WORTH = 0.1
 """Share of the median from which on a design's percentage error counts."""
-
-Predicted = tuple[FloatArray, FloatArray | None]
-"""Costs, and whether each lies in its interval (``None``: no intervals)."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +122,9 @@ def simple_predictions(
     yield "ridge_counts", np.maximum(ridge.predict(counts), 0.01 * costs.min())
 
 
-def score(predicted: FloatArray, costs: FloatArray, inside: FloatArray | None) -> dict[str, Any]:
+def score(
+    predicted: FloatArray, costs: FloatArray, inside: NDArray[np.bool_] | None
+) -> dict[str, Any]:
     """Compare predictions with the truth; see the module."""
     relative = np.abs(predicted / costs - 1)
     worth = costs >= WORTH * np.median(costs)
@@ -210,7 +209,7 @@ def run(
         UsageError: The table, a device or a number of probes is wrong.
     """
     data = load(table, metric, genes)
-    devices = list(data.costs)
+    devices = [str(device) for device in data.costs]
     targets = targets or TARGETS
     for device in (*targets, *proxies):
         if device not in devices:
@@ -274,30 +273,3 @@ def draw(path: Path, summary: pd.DataFrame) -> None:
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
     figure.savefig(path, dpi=120)
-
-
-def main() -> None:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--table", required=True)
-    parser.add_argument("--targets", default="")
-    parser.add_argument("--proxies", default="")
-    parser.add_argument("--probes", default=",".join(map(str, PROBES)))
-    parser.add_argument("--draws", type=int, default=20)
-    parser.add_argument("--metric", default=METRIC)
-    parser.add_argument("--genes", default="")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--name", default="transfer")
-    parser.add_argument("--out", type=Path, default=Path("results"))
-    options = vars(parser.parse_args())
-    for key in ("targets", "proxies", "genes", "probes"):
-        options[key] = [text for text in options[key].split(",") if text]
-    try:
-        options["probes"] = [int(text) for text in options["probes"]]
-        run(**options)
-    except (EvonasError, ValueError) as error:
-        parser.error(str(error))
-
-
-if __name__ == "__main__":
-    main()

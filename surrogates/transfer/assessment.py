@@ -27,6 +27,9 @@ GOOD_RANK = 0.8
 TYPICAL = 0.5
 """Errors of cheap probes are relative to this share of the median."""
 
+SIMPLER = 0.5
+"""A calibrated proxy is preferred when it has at most this share of the error of adapting."""
+
 SAME = 0.1
 """A proxy is reused as it is when its costs are within this share of the probes'."""
 
@@ -113,7 +116,7 @@ def assess(
             ]
         )
         calibrated = _trust(left_out, costs[used], outliers)
-        if calibrated.error <= trust.error:
+        if calibrated.error <= SIMPLER * trust.error:
             curve = Calibration(proxy, costs[used])
             spread_left = _deviation(left_out, costs[used])
             return Assessment("calibrate", curve, test, best, calibrated, spread_left)

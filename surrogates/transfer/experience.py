@@ -84,7 +84,7 @@ def learn(
         rng: Chooses designs and probes.
     """
     names = sorted(set(families))
-    if len(names) < 3:
+    if len(names) < 2:
         return Experience({}, NORMAL_QUANTILE, 0)
     rows = rng.permutation(len(known))[:ROWS]
     views = {name: view[rows] for name, view in views.items()}

@@ -9,42 +9,49 @@ import numpy as np
 from evonas.space import FloatArray
 from surrogates.transfer.priors import At, Indices, Priors, invert_link, link_slope, take
 
-POOL = 1000
+POOL = 800
 """Designs that are considered, at most."""
 
-CANDIDATES = 100
-"""Candidate priors that the covariance is made of, at most."""
+CANDIDATES = 200
+"""Candidate priors that the covariance is made of."""
 
-NOISE = 0.2
+WITHIN = 0.1
+"""Squared scale of the terms of a candidate."""
+
+NOISE = 0.14
 """Relative deviation of what a candidate leaves unexplained of a cost."""
 
 
-def prior_covariance(priors: Priors, log_weights: FloatArray, at: At) -> FloatArray:
+def prior_covariance(
+    priors: Priors, log_weights: FloatArray, at: At, rng: np.random.Generator
+) -> FloatArray:
     """Covariance of the logarithm of the costs under all candidates together.
 
-    Within candidates as far as their terms are unknown, and between their bases.
+    Within candidates as far as their terms are unknown, and between their bases; from a sample of
+    candidates.
 
     Returns:
         Array of shape (designs, designs).
     """
     shared = np.bincount(priors.key, minlength=len(priors.keys))
-    log_shares = (log_weights - np.log(shared))[priors.key]
-    best = np.argsort(-log_shares, kind="stable")[:CANDIDATES]
-    shares = np.exp(log_shares[best] - log_shares[best].max())
-    shares /= shares.sum()
+    shares = np.exp(log_weights - log_weights.max())[priors.key] / shared[priors.key]
+    # Systematic sampling: as many candidates of every kind as their weight is worth.
+    steps = (np.arange(CANDIDATES) + rng.random()) / CANDIDATES
+    sample = np.searchsorted(np.cumsum(shares) / shares.sum(), steps)
+    sample = np.minimum(sample, len(shares) - 1)
     total = np.zeros((len(at.level), len(at.level)))
     logarithms = []
-    for candidate, share in zip(best, shares, strict=True):
+    for candidate in sample:
         link = int(priors.link[candidate])
         cost = invert_link(link, at.bases[priors.base[candidate]])
         logarithms.append(np.log(np.maximum(cost, 0.05)))
         slope = 1 / (link_slope(link, np.maximum(cost, 0.05)) * np.maximum(cost, 0.05))
         # Relative deviations beyond a factor say no more than that a design is cheap.
-        slope = np.minimum(slope, 3.0) * np.sqrt(share)
+        slope = np.minimum(slope, 3.0)
         total += priors.cross_covariance(candidate, at, at) * np.outer(slope, slope)
-    bases = np.array(logarithms) * np.sqrt(shares)[:, None]
-    mean = (np.sqrt(shares)[:, None] * bases).sum(axis=0)
-    covariance: FloatArray = 0.1 * total + bases.T @ bases - np.outer(mean, mean)
+    bases = np.array(logarithms)
+    bases -= bases.mean(axis=0)
+    covariance: FloatArray = (WITHIN * total + bases.T @ bases) / CANDIDATES
     return covariance
 
 
@@ -74,7 +81,7 @@ def choose(
     free = np.arange(len(at.level)) if allowed is None else np.asarray(allowed)
     free = np.setdiff1d(free, measured)
     pool = np.concatenate([np.array(measured, int), rng.permutation(free)[: POOL - len(measured)]])
-    covariance = prior_covariance(priors, log_weights, take(at, pool))
+    covariance = prior_covariance(priors, log_weights, take(at, pool), rng)
     chosen: list[int] = []
     for step in range(min(len(measured) + k, len(pool))):
         gain = (covariance**2).sum(axis=0) / (np.diag(covariance) + NOISE**2)

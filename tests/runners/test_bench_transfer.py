@@ -1,0 +1,84 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from evonas.errors import ConfigError, DataError
+from runners.bench import transfer
+
+
+@pytest.fixture
+def table(tmp_path):
+    rng = np.random.default_rng(0)
+    genes = pd.DataFrame(rng.integers(1, 4, (120, 4)), columns=["a", "b", "c", "d"])
+    counts = np.array([(genes == value).sum(axis=1) for value in (1, 2, 3)]).T
+    devices = {
+        "chip_1": [1, 2, 4],
+        "chip_8": [1.1, 2, 4],
+        "board": [0.5, 3, 3],
+        "phone": [2, 3, 7],
+        "target": [0.2, 1, 5],
+    }
+    for name, costs in devices.items():
+        genes[f"latency_ms.{name}"] = 1 + counts @ np.array(costs)
+    path = tmp_path / "table.csv"
+    genes.drop_duplicates(["a", "b", "c", "d"]).to_csv(path, index=False)
+    return path
+
+
+def test_the_bench_scores_every_method_on_every_target(table, tmp_path):
+    out = tmp_path / "out"
+    result = transfer.run(
+        str(table), out, targets=["target", "chip_1"], probes=[8], draws=2, report=lambda _: None
+    )
+    assert [row["target"] for row in result["targets"]] == ["target", "chip_1"]
+    for row in result["targets"]:
+        # Costs add up, so that a few probes tell all.
+        assert row["probes"] == 8
+        assert row["spearman"] > 0.98
+        assert row["error"] < 3
+        assert 0 <= row["coverage"] <= 1
+        assert row["fit_s"] > 0
+        assert row["choose_s"] > 0
+    assert {"evonas_chosen", "evonas_random", "isotonic_random", "joint_chosen"} <= set(
+        result["methods"]
+    )
+    json.dumps(result, allow_nan=False)
+    assert len(pd.read_csv(out / "transfer.csv")) == 2 * (5 + 5 + 1)
+    assert (out / "transfer.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_proxies_are_of_another_family_unless_they_are_named():
+    devices = ["chip_1", "chip_8", "board", "phone"]
+    assert transfer.proxies_of("chip_1", devices, ["chip_1", "board"], []) == ("phone",)
+    assert transfer.proxies_of("chip_1", devices, ["chip_1"], ["chip_8", "chip_1"]) == ("chip_8",)
+
+
+def test_scores_of_known_predictions():
+    costs = np.array([1.0, 2.0, 4.0, 0.01])
+    exact = transfer.score(costs, costs, np.array([True, True, True, False]))
+    assert exact == pytest.approx(
+        {"spearman": 1, "kendall": 1, "error": 0, "median_error": 0, "coverage": 0.75}
+    )
+    # The design that costs next to nothing does not count in the mean error.
+    half = transfer.score(np.array([1.1, 2.2, 4.4, 1.0]), costs, None)
+    assert half["error"] == pytest.approx(10)
+    assert half["coverage"] is None
+
+
+def test_what_is_wrong_is_named(table, tmp_path):
+    for options, error, words in (
+        ({"targets": ["targte"]}, ConfigError, "did you mean 'target'"),
+        ({"targets": ["target"], "probes": [2]}, ConfigError, "from 3"),
+        (
+            {"targets": ["chip_1"], "proxies": ["chip_1"], "probes": [5]},
+            ConfigError,
+            "no proxy is left",
+        ),
+        ({"metric": "energy_mj"}, DataError, "energy_mj.DEVICE"),
+    ):
+        with pytest.raises(error, match=words):
+            transfer.run(str(table), tmp_path, **options)
+    with pytest.raises(DataError, match="there is no table"):
+        transfer.run("missing.csv", tmp_path)

@@ -1,0 +1,296 @@
+"""Transfer of costs between devices."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evonas import Choice, Integer, Real, Space
+from evonas.errors import DataError
+from surrogates.transfer import (
+    JointPredictor,
+    Predictor,
+    ProxyModel,
+    Transfer,
+    check_monotonicity,
+    choose_probes,
+    space_views,
+)
+from surrogates.transfer.monotonicity import Calibration, rank_correlation
+from surrogates.transfer.priors import Priors
+
+COSTS = np.array([[0.1, 1.0, 3.0, 0.4], [0.2, 2.0, 2.0, 0.6], [0.1, 0.5, 5.0, 2.0]])
+"""Of three devices' operations."""
+
+
+def additive(designs=400, seed=0, noise=0.0):
+    """Views of random designs, and costs on three devices that add up operations."""
+    rng = np.random.default_rng(seed)
+    operations = rng.integers(0, 4, (designs, 6))
+    counts = np.array([(operations == kind).sum(axis=1) for kind in range(4)], float).T
+    edges = (operations[:, :, None] == np.arange(4)).reshape(designs, -1).astype(float)
+    costs = 2 + counts @ COSTS.T
+    return {"counts": counts, "edges": edges}, costs * np.exp(
+        noise * rng.standard_normal(costs.shape)
+    )
+
+
+def unseen_device(views, noise=0.0, seed=1):
+    rng = np.random.default_rng(seed)
+    costs = 1 + views["counts"] @ np.array([0.3, 3.0, 4.0, 0.1])
+    return costs * np.exp(noise * rng.standard_normal(len(costs)))
+
+
+def test_an_additive_device_is_recovered_from_ten_probes():
+    views, known = additive()
+    target = unseen_device(views)
+    transfer = Transfer(views, known)
+    probes = transfer.choose_probes(10)
+    predictor = transfer.fit(probes, target[probes])
+    found = predictor.predict()
+    assert predictor.method == "adapt"
+    assert rank_correlation(found.mean, target) > 0.99
+    assert np.abs(found.mean / target - 1).mean() < 0.03
+    assert predictor.trust.good
+
+
+def test_one_outlier_does_not_spoil_the_fit():
+    views, known = additive()
+    target = unseen_device(views)
+    transfer = Transfer(views, known)
+    probes = transfer.choose_probes(12)
+    measured = target[probes]
+    measured[3] *= 4
+    found = transfer.fit(probes, measured).predict()
+    assert np.abs(found.mean / target - 1).mean() < 0.05
+
+
+def test_intervals_cover_and_enclose_the_mean():
+    views, known = additive(noise=0.05)
+    target = unseen_device(views, noise=0.05)
+    transfer = Transfer(views, known)
+    probes = transfer.choose_probes(20)
+    found = transfer.fit(probes, target[probes]).predict()
+    assert (found.lower > 0).all()
+    assert (found.lower <= found.mean).all()
+    assert (found.mean <= found.upper).all()
+    assert ((found.lower <= target) & (target <= found.upper)).mean() > 0.75
+    # They say something: a good part of the range of costs lies outside of most intervals.
+    assert np.median(found.upper / found.lower) < 2
+
+
+@settings(max_examples=10, deadline=None)
+@given(factor=st.floats(1e-3, 1e3))
+def test_predictions_scale_with_the_unit(factor):
+    views, known = additive(150)
+    target = unseen_device(views)
+    transfer = Transfer(views, known[:, :1])
+    probes = transfer.choose_probes(8)
+    one = transfer.fit(probes, target[probes]).predict().mean
+    other = transfer.fit(probes, factor * target[probes]).predict().mean
+    np.testing.assert_allclose(other, factor * one, rtol=1e-6)
+
+
+def test_the_same_device_is_reused_and_a_bent_one_keeps_its_order():
+    views, known = additive()
+    transfer = Transfer(views["edges"], known[:, :1] ** 3)
+    probes = transfer.choose_probes(10)
+    same = transfer.fit(probes, known[probes, 0] ** 3)
+    assert same.monotonicity.spearman == pytest.approx(1)
+    assert same.predict().mean == pytest.approx(known[:, 0] ** 3, rel=1e-2)
+    bent = transfer.fit(probes, np.log(known[probes, 0]) + 1).predict().mean
+    assert rank_correlation(bent, known[:, 0]) > 0.98
+
+
+def test_monotonicity_is_told_from_disorder():
+    rng = np.random.default_rng(0)
+    proxy = np.linspace(1, 10, 12)
+    rising = check_monotonicity(proxy, proxy**2, rng)
+    assert rising.holds
+    assert rising.spearman == pytest.approx(1)
+    assert rising.lower == pytest.approx(1)
+    falling = check_monotonicity(proxy, 1 / proxy, rng)
+    assert not falling.holds
+    assert falling.p_value < 0.05
+    assert falling.kendall == pytest.approx(-1)
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0.1, 100), st.floats(0.1, 100)),
+        min_size=3,
+        max_size=20,
+        unique_by=lambda pair: pair[0],
+    )
+)
+def test_a_calibration_never_falls(pairs):
+    proxy, costs = np.array(pairs).T
+    curve = Calibration(proxy, costs)
+    line = curve(np.linspace(0.05, 200, 300))
+    assert (np.diff(line) >= -1e-9 * line[1:]).all()
+    assert (line > 0).all()
+
+
+def test_a_poor_fit_asks_for_ten_more_probes():
+    views, known = additive()
+    rng = np.random.default_rng(0)
+    transfer = Transfer(views, known)
+    probes = transfer.choose_probes(10)
+    predictor = transfer.fit(probes, np.exp(rng.standard_normal(10)))
+    assert not predictor.trust.good
+    more = predictor.next_probes()
+    assert len(set(more)) == 10
+    assert not set(more) & set(probes)
+
+
+@pytest.mark.parametrize("devices", [0, 1, 3])
+def test_probes_differ_and_tell_more_than_the_cheapest(devices):
+    views, known = additive()
+    target = unseen_device(views)
+    transfer = Transfer(views, known[:, :devices])
+    probes = transfer.choose_probes(8)
+    assert len(set(probes)) == 8
+    assert probes == Transfer(views, known[:, :devices]).choose_probes(8)
+    cheapest = np.argsort(target)[:8].tolist()
+    errors = [
+        np.abs(transfer.fit(some, target[some]).predict().mean / target - 1).mean()
+        for some in (probes, cheapest)
+    ]
+    assert errors[0] < errors[1]
+
+
+def test_probes_can_be_chosen_in_one_call():
+    views, known = additive(100)
+    assert choose_probes(views, known, 5) == Transfer(views, known).choose_probes(5)
+
+
+def test_gaps_of_a_known_device_are_filled():
+    views, known = additive()
+    holes = known.copy()
+    holes[::7, 1] = np.nan
+    transfer = Transfer(views, holes)
+    filled = transfer.known[::7, 1]
+    assert np.abs(filled / known[::7, 1] - 1).mean() < 0.1
+    assert (transfer.known[1::7] == known[1::7]).all()
+
+
+def test_designs_that_no_device_was_measured_on():
+    views, known = additive(500)
+    target = unseen_device(views)
+    first = {name: view[:300] for name, view in views.items()}
+    rest = {name: view[300:] for name, view in views.items()}
+    transfer = Transfer(first, known[:300, :1])
+    probes = transfer.choose_probes(12)
+    by_index = transfer.fit(probes, target[probes])
+    assert rank_correlation(by_index.predict(rest).mean, target[300:]) > 0.95
+    unseen = {name: view[:12] for name, view in rest.items()}
+    by_views = transfer.fit(unseen, target[300:312])
+    assert rank_correlation(by_views.predict(rest).mean, target[300:]) > 0.8
+
+
+@pytest.mark.parametrize("devices", [0, 1, 3])
+def test_a_saved_predictor_predicts_the_same(devices, tmp_path):
+    views, known = additive(120)
+    target = unseen_device(views)
+    transfer = Transfer(views, known[:, :devices])
+    probes = transfer.choose_probes(8)
+    predictor = transfer.fit(probes, target[probes], spread=np.full(8, 0.02))
+    header, arrays = predictor.save()
+    np.savez(tmp_path / "device.npz", **arrays)
+    with np.load(tmp_path / "device.npz", allow_pickle=False) as saved:
+        loaded = Predictor.load(json.loads(json.dumps(header)), dict(saved))
+    other, _ = additive(30, seed=5)
+    for designs in (None, other):
+        one, two = predictor.predict(designs), loaded.predict(designs)
+        np.testing.assert_allclose(one.mean, two.mean)
+        np.testing.assert_allclose(one.upper, two.upper)
+    assert loaded.trust == predictor.trust
+    with pytest.raises(DataError, match="format"):
+        Predictor.load(header | {"format": 0}, arrays)
+    with pytest.raises(DataError, match="lacks 'costs'"):
+        Predictor.load(header, {name: a for name, a in arrays.items() if name != "costs"})
+
+
+def test_bad_input_is_refused():
+    views, known = additive(50)
+    transfer = Transfer(views, known[:, :1])
+    for call, words in (
+        (lambda: Transfer(views, known[:40]), "must be \\(50, devices\\)"),
+        (lambda: Transfer(views, -known), "not positive"),
+        (lambda: Transfer(views, known, ["a"]), "1 families"),
+        (lambda: Transfer({}), "no view"),
+        (lambda: Transfer({"x": np.full((3, 1), np.nan)}), "not finite"),
+        (lambda: transfer.fit([1, 2], [1, 2]), "needs 3"),
+        (lambda: transfer.fit([1, 2, 3], [1, 2]), "2 costs"),
+        (lambda: transfer.fit([1, 2, 3], [1, 2, 0]), "positive"),
+        (lambda: transfer.fit([1, 2, 99], [1, 2, 3]), "probe 99"),
+        (lambda: transfer.fit([1, 2, 3], [1, 2, 3], [0.1]), "1 spreads"),
+        (lambda: transfer.choose_probes(0), "1 or more"),
+    ):
+        with pytest.raises(DataError, match=words):
+            call()
+
+
+def test_costs_carry_over_to_another_reading_of_a_graph():
+    rng = np.random.default_rng(0)
+    there = rng.integers(0, 4, (200, 2)).astype(float)
+    live = there * rng.integers(0, 2, (200, 1))
+    views = {"operations:whole": there, "operations:live": live}
+    known = 1 + there @ np.array([[1.0], [3.0]])
+    priors = Priors(views, known)
+    at = priors.at(views, known)
+    places = [
+        priors.base[row]
+        for row in range(len(priors))
+        if priors.keys[priors.key[row]][:3] == ("identity", "each", "live")
+    ]
+    expected = (1 + live @ np.array([1.0, 3.0])) / np.median(known)
+    np.testing.assert_allclose(at.bases[places[0]], expected, rtol=1e-6)
+
+
+def test_a_proxy_rises_with_the_knob():
+    rng = np.random.default_rng(0)
+    features = rng.random((300, 3))
+    costs = np.exp(features[:, 0] + np.sin(9 * features[:, 1]) + 0.3 * rng.standard_normal(300))
+    model = ProxyModel([0]).fit(features, costs)
+    knob = np.linspace(0, 1, 50)
+    for row in features[:20]:
+        line = model.predict(np.column_stack([knob, *(np.full(50, v) for v in row[1:])]))
+        assert (np.diff(line) >= 0).all()
+    again = ProxyModel.from_json(json.loads(json.dumps(model.to_json())))
+    np.testing.assert_array_equal(again.predict(features), model.predict(features))
+
+
+def test_a_joint_model_needs_the_anchors_only():
+    views, _ = additive(300)
+    rng = np.random.default_rng(0)
+    weights = rng.random((30, 4)) * [1, 3, 6, 1]
+    known = 1 + views["counts"] @ weights.T
+    target = 1 + views["counts"] @ np.array([0.4, 2.0, 3.0, 0.5])
+    anchors = np.array(choose_probes(views, known[:, :1], 8))
+    joint = JointPredictor().fit(views["counts"], known, anchors, rng)
+    found = joint.predict(views["counts"], target[anchors])
+    assert rank_correlation(found, target) > 0.9
+    # Twice as slow a device is twice as slow.
+    np.testing.assert_allclose(
+        joint.predict(views["counts"], 2 * target[anchors]), 2 * found, rtol=1e-5
+    )
+    known[anchors[0], 3] = np.nan
+    with pytest.raises(DataError, match="known device 3"):
+        JointPredictor().fit(views["counts"], known, anchors, rng)
+
+
+def test_views_of_a_space_count_options_that_are_alike():
+    space = Space(
+        Integer("depth", 1, 2),
+        Choice("a", ["x", "y"]),
+        Choice("b", ["x", "y"], when={"depth": [2]}),
+        Real("width", 0.5, 1.0),
+    )
+    genomes = [{"depth": 1, "a": "y", "width": 0.5}, {"depth": 2, "a": "y", "b": "y", "width": 1}]
+    views = space_views(space, genomes)
+    assert views["counts"].tolist() == [[1, 0, 0, 1, 0.5], [0, 1, 0, 2, 1.0]]
+    assert len(views["genes"]) == 2
+    assert "counts" not in space_views(Space(Real("width", 0.5, 1.0)), [{"width": 0.7}])
