@@ -95,8 +95,8 @@ class SurrogateGate:
         problem: Problem,
         forecast: Forecast,
         *,
-        prune: float = 0.95,
-        audits: float = 0.002,
+        prune: float = 0.97,
+        audits: float = 0.01,
         seed: int = 0,
     ) -> None:
         self._problem = problem

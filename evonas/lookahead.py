@@ -78,8 +78,8 @@ class LookAhead:
 
     Each ask starts NSGA-II from everything evaluated, runs it for some generations in which
     predictions stand in for evaluations, and proposes the designs it came across, the neighbours
-    of the front, and the latest generations first. It keeps no state but a count: what it knows is
-    in the forecast.
+    of the front, and the latest generations first. It keeps no state but a count and its seed:
+    what it knows is in the forecast.
 
     Args:
         problem: What is searched.
@@ -96,7 +96,7 @@ class LookAhead:
         self._forecast = forecast
         self._population = population
         self._seed = seed
-        self._opening = opening_designs(problem.space, opening, np.random.default_rng([seed, 0]))
+        self._opening = opening
         self._asks = 0
 
     def ask(self, n: int, seen: Container[str]) -> list[Genome]:
@@ -105,7 +105,8 @@ class LookAhead:
         rng = np.random.default_rng([self._seed, self._asks])
         found: dict[str, Genome] = {}
         if not self._forecast.ready:
-            self._add(self._opening, seen, found)
+            opening = np.random.default_rng([self._seed, 0])
+            self._add(opening_designs(self._problem.space, self._opening, opening), seen, found)
             ahead = NSGA2(self._problem, self._population, int(rng.integers(2**31)), opening=())
         else:
             front = [evaluation.candidate.genome for evaluation in self._forecast.front()]
@@ -154,12 +155,12 @@ class LookAhead:
         """Do nothing: evaluations come through the forecast."""
 
     def state(self) -> dict[str, Any]:
-        """Return the number of asks."""
-        return {"asks": self._asks}
+        """Return the seed and the number of asks."""
+        return {"seed": self._seed, "asks": self._asks}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue exactly where :meth:`state` was taken."""
-        self._asks = state["asks"]
+        self._seed, self._asks = state["seed"], state["asks"]
 
 
 class _Union:

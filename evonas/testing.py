@@ -6,8 +6,8 @@
         def make_problem(self):
             return MyProblem()
 
-Subclass :class:`ProblemSuite`, :class:`OptimizerSuite`, :class:`JournalSuite` or
-:class:`RunnerSuite` in a test module and run pytest.
+Subclass :class:`ProblemSuite`, :class:`OptimizerSuite`, :class:`SurrogateSuite`,
+:class:`GateSuite`, :class:`JournalSuite` or :class:`RunnerSuite` in a test module and run pytest.
 """
 
 from __future__ import annotations
@@ -31,8 +31,17 @@ from evonas.protocols import Optimizer
 from evonas.records import Candidate, Decision, Evaluation, Prediction, Status, Verdict
 from evonas.space import Genome, genome_key
 from evonas.testing_runner import Misbehaving, RunnerSuite
+from evonas.testing_surrogate import GateSuite, SurrogateSuite
 
-__all__ = ["JournalSuite", "Misbehaving", "OptimizerSuite", "ProblemSuite", "RunnerSuite"]
+__all__ = [
+    "GateSuite",
+    "JournalSuite",
+    "Misbehaving",
+    "OptimizerSuite",
+    "ProblemSuite",
+    "RunnerSuite",
+    "SurrogateSuite",
+]
 
 
 def sample_designs(problem: Problem, n: int, seed: int = 0) -> list[Genome]:

@@ -1,0 +1,46 @@
+"""Our own surrogate, gates and look-ahead pass the suites that we ask plug-ins to pass."""
+
+from evonas.forecast import Forecast
+from evonas.gate import EvaluateAll, SurrogateGate
+from evonas.lookahead import LookAhead
+from evonas.testing import GateSuite, OptimizerSuite, SurrogateSuite
+from problems.toy import ZDT1, Blocks
+from surrogates.metric_models import MetricModels
+
+
+class TestMetricModels(SurrogateSuite):
+    def make_problem(self):
+        return Blocks()
+
+    def make_surrogate(self, problem):
+        return MetricModels(problem)
+
+
+class TestMetricModelsOnRealGenes(TestMetricModels):
+    def make_problem(self):
+        return ZDT1()
+
+
+class TestSurrogateGate(GateSuite):
+    def make_problem(self):
+        return Blocks()
+
+    def make_gate(self, problem):
+        return SurrogateGate(problem, Forecast(problem, MetricModels(problem)), seed=1)
+
+
+class TestEvaluateAll(GateSuite):
+    def make_problem(self):
+        return Blocks()
+
+    def make_gate(self, problem):
+        return EvaluateAll()
+
+
+class TestLookAheadBeforeThereIsAForecast(OptimizerSuite):
+    def make_problem(self):
+        return ZDT1()
+
+    def make_optimizer(self, problem, seed):
+        forecast = Forecast(problem, MetricModels(problem))
+        return LookAhead(problem, forecast, population=20, seed=seed, opening=20)
