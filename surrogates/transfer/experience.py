@@ -108,13 +108,8 @@ def learn(
         columns = np.array([place[key] for key in priors.keys])[priors.key]
         np.logaddexp.at(row, columns, mixture.log_evidence - np.log(shared)[priors.key])
     counts = np.array([share for *_, share in trials])
-    weights = np.full(len(keys), 1 / len(keys))
-    for _ in range(STEPS):
-        posterior = np.log(weights) + evidence
-        posterior = np.exp(posterior - posterior.max(axis=1, keepdims=True))
-        posterior /= posterior.sum(axis=1, keepdims=True)
-        weights = counts @ posterior + SMOOTHING / len(keys)
-        weights /= weights.sum()
+    weights = _maximise(evidence, counts, np.full(len(keys), 1 / len(keys)))
+    weights = _maximise(evidence, counts, _independent(keys, weights))
     experience = Experience(dict(zip(keys, weights.tolist(), strict=True)), 0.0, len(trials))
     scores, shares = [], []
     for priors, at, device, probes, share in trials:
@@ -128,6 +123,36 @@ def learn(
         shares.append(np.full(len(others), share))
     quantile = _weighted_quantile(np.concatenate(scores), np.concatenate(shares), COVERAGE)
     return Experience(experience.weights, quantile, len(trials))
+
+
+def _maximise(evidence: FloatArray, counts: FloatArray, base: FloatArray) -> FloatArray:
+    """Weights of keys by expectation-maximisation, smoothed by ``base``."""
+    weights = base
+    for _ in range(STEPS):
+        posterior = np.log(weights) + evidence
+        posterior = np.exp(posterior - posterior.max(axis=1, keepdims=True))
+        posterior /= posterior.sum(axis=1, keepdims=True)
+        weights = counts @ posterior + SMOOTHING * base
+        weights = weights / weights.sum()
+    return weights
+
+
+def _independent(keys: Sequence[Key], weights: FloatArray) -> FloatArray:
+    """Product of the marginal weights of what keys are made of, but for readings.
+
+    How the next device reads a design is as open as before; how noisy it is, or whether costs add
+    up, is not.
+    """
+    parts = [(key.link, key.kind, key.view.partition(":")[0], key.noise) for key in keys]
+    product = np.ones(len(keys))
+    for column in zip(*parts, strict=True):
+        values = np.array([str(value) for value in column])
+        for value in np.unique(values):
+            same = values == value
+            # Per key, so that what many keys share counts no more than once.
+            product[same] *= weights[same].sum() / same.mean()
+    total: FloatArray = product / product.sum()
+    return total
 
 
 def _weighted_quantile(values: FloatArray, weights: FloatArray, share: float) -> float:

@@ -13,11 +13,11 @@ from surrogates.transfer.priors import At, Priors, apply_link, invert_link, link
 SHAPE, RATE = 0.5, 0.02
 """Of the inverse-gamma prior of the squared scale that all terms of a candidate share."""
 
-OUTLIERS = 0.05
+OUTLIERS = 0.1
 """Prior probability that a probe is an outlier."""
 
 OUTLIER_WIDTH = 1.0
-"""Deviation of the logarithm of an outlier around the typical cost."""
+"""Half the width, at half its height, of the logarithm of an outlier."""
 
 KEPT = 60
 """Candidates that predictions are averaged over at most."""
@@ -102,12 +102,9 @@ class Mixture:
             + slopes
         )
         self.left_log_density, self._left_error = log_density, left_error
-        relative = np.log(costs / probes.level)
-        anywhere = (
-            -0.5 * (relative / OUTLIER_WIDTH) ** 2
-            - np.log(OUTLIER_WIDTH * np.sqrt(2 * np.pi))
-            - np.log(costs)
-        )
+        relative = np.log(costs / probes.level) / OUTLIER_WIDTH
+        # Cauchy: an outlier may be off by any factor.
+        anywhere = -np.log(np.pi * OUTLIER_WIDTH * (1 + relative**2)) - np.log(costs)
         odds = np.log(OUTLIERS / (1 - OUTLIERS))
         without = (evidence + self._log_prior)[:, None] - log_density + anywhere + odds
         log_posterior = np.column_stack([evidence + self._log_prior, without])
