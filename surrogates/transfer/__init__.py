@@ -4,10 +4,9 @@ from surrogates.transfer.assessment import Trust
 from surrogates.transfer.joint import JointPredictor
 from surrogates.transfer.monotonicity import Monotonicity, check_monotonicity
 from surrogates.transfer.predictor import Intervals, Predictor
-from surrogates.transfer.priors import Views
 from surrogates.transfer.proxy import ProxyModel
 from surrogates.transfer.transfer import Transfer, choose_probes
-from surrogates.transfer.views import problem_views, space_views
+from surrogates.transfer.views import Views, problem_views, space_views
 
 __all__ = [
     "Intervals",

@@ -65,6 +65,7 @@ class Assessment:
         proxy: Index of the best proxy; -1 when no device is known.
         trust: Of the method.
         deviation: Of the logarithm of left-out probes.
+        widening: Root mean square of their errors in predicted deviations, when adapting.
     """
 
     method: Method
@@ -73,6 +74,7 @@ class Assessment:
     proxy: int
     trust: Trust
     deviation: float
+    widening: float
 
 
 def assess(
@@ -93,11 +95,14 @@ def assess(
     """
     used = np.flatnonzero(mixture.used)
     outliers = tuple(np.flatnonzero(~mixture.used).tolist())
-    adapted = mixture.leave_one_out()
+    left_out = mixture.leave_one_out()
+    adapted = left_out.mean
     trust = _trust(adapted, costs[used], outliers)
     deviation = _deviation(adapted, costs[used])
+    errors = np.log(np.maximum(adapted, 1e-9) / costs[used]) / left_out.deviation
+    widening = float(np.sqrt(np.mean(np.clip(errors, -3, 3) ** 2)))
     if not proxies.shape[1]:
-        return Assessment("adapt", None, None, -1, trust, deviation)
+        return Assessment("adapt", None, None, -1, trust, deviation, widening)
     ranks = [rank_correlation(proxy[used], costs[used]) for proxy in proxies.T]
     best = int(np.argmax(ranks))
     proxy = proxies[used, best]
@@ -107,20 +112,20 @@ def assess(
             reused = _trust(proxy, costs[used], outliers)
             if reused.error <= trust.error:
                 same = _deviation(proxy, costs[used])
-                return Assessment("reuse", None, test, best, reused, same)
+                return Assessment("reuse", None, test, best, reused, same, 1.0)
         keep = ~np.eye(len(used), dtype=bool)
-        left_out = np.array(
+        left_over = np.array(
             [
                 Calibration(proxy[rows], costs[used][rows])(proxy[i : i + 1])[0]
                 for i, rows in enumerate(keep)
             ]
         )
-        calibrated = _trust(left_out, costs[used], outliers)
+        calibrated = _trust(left_over, costs[used], outliers)
         if calibrated.error <= SIMPLER * trust.error:
             curve = Calibration(proxy, costs[used])
-            spread_left = _deviation(left_out, costs[used])
-            return Assessment("calibrate", curve, test, best, calibrated, spread_left)
-    return Assessment("adapt", None, test, best, trust, deviation)
+            spread_left = _deviation(left_over, costs[used])
+            return Assessment("calibrate", curve, test, best, calibrated, spread_left, 1.0)
+    return Assessment("adapt", None, test, best, trust, deviation, widening)
 
 
 def _trust(predicted: FloatArray, costs: FloatArray, outliers: tuple[int, ...]) -> Trust:

@@ -10,7 +10,8 @@ import numpy as np
 
 from evonas.space import FloatArray
 from surrogates.transfer.mixture import Mixture
-from surrogates.transfer.priors import Key, Priors, Views, take
+from surrogates.transfer.priors import Key, Priors, take
+from surrogates.transfer.views import Views
 
 ROWS = 2000
 """Designs that are looked at, at most."""

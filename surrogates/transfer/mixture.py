@@ -8,7 +8,8 @@ import numpy as np
 from scipy.special import gammaln
 
 from evonas.space import FloatArray
-from surrogates.transfer.priors import At, Priors, apply_link, invert_link, link_slope, take
+from surrogates.transfer.links import apply_link, invert_link, link_slope
+from surrogates.transfer.priors import At, Priors, take
 
 SHAPE, RATE = 0.5, 0.02
 """Of the inverse-gamma prior of the squared scale that all terms of a candidate share."""
@@ -72,7 +73,7 @@ class Mixture:
         everything = np.arange(len(priors))
         probes = self._probes = take(self._at, np.flatnonzero(self.used))
         costs, k = self._costs[self.used], int(self.used.sum())
-        noise = priors.noise_deviation(everything, probes.level if probes.bases[1:].size else costs)
+        noise = priors.noise_deviation(everything, probes.level if priors.knows_devices else costs)
         extra = np.array([link_slope(link, costs) * costs for link in range(3)])
         extra = extra[priors.link] * self._extra[self.used]
         covariance = priors.covariance(everything, probes, probes)
@@ -80,9 +81,9 @@ class Mixture:
         values = np.array([apply_link(link, costs) for link in range(3)])
         slopes = np.array([np.log(link_slope(link, costs)) for link in range(3)])[priors.link]
         residual = values[priors.link] - probes.bases[priors.base]
-        inverse = np.linalg.inv(covariance)
-        weights = np.einsum("qij,qj->qi", inverse, residual)
-        rate = RATE + 0.5 * np.einsum("qi,qi->q", residual, weights)
+        inverse: FloatArray = np.linalg.inv(covariance).astype(float, copy=False)
+        weights: FloatArray = np.einsum("qij,qj->qi", inverse, residual)
+        rate: FloatArray = RATE + 0.5 * np.einsum("qi,qi->q", residual, weights)
         evidence = (
             -0.5 * np.linalg.slogdet(covariance)[1]
             - (SHAPE + k / 2) * np.log(rate)
@@ -91,7 +92,7 @@ class Mixture:
         # Leaving one out, in closed form: mean, variance and density of every probe.
         precision = np.einsum("qii->qi", inverse)
         left_error = weights / precision
-        left_rate = rate[:, None] - 0.5 * weights**2 / precision
+        left_rate: FloatArray = rate[:, None] - 0.5 * weights**2 / precision
         left_shape = SHAPE + (k - 1) / 2
         log_density = (
             gammaln(left_shape + 0.5)
@@ -101,20 +102,28 @@ class Mixture:
             - (left_shape + 0.5) * np.log(rate)[:, None]
             + slopes
         )
-        self.left_log_density, self._left_error = log_density, left_error
+        self._left_log_density, self._left_error = log_density, left_error
+        self._left_variance = left_rate / left_shape / precision
         relative = np.log(costs / probes.level) / OUTLIER_WIDTH
         # Cauchy: an outlier may be off by any factor.
         anywhere = -np.log(np.pi * OUTLIER_WIDTH * (1 + relative**2)) - np.log(costs)
         odds = np.log(OUTLIERS / (1 - OUTLIERS))
-        without = (evidence + self._log_prior)[:, None] - log_density + anywhere + odds
-        log_posterior = np.column_stack([evidence + self._log_prior, without])
-        self.log_evidence = np.logaddexp.reduce(
-            np.column_stack([evidence, evidence[:, None] - log_density + anywhere + odds]), axis=1
-        )
+        # One column for no outlier, and one for each probe as the outlier.
+        without = evidence[:, None] - log_density + anywhere + odds
+        cases = np.column_stack([evidence, without])
+        self.log_evidence = np.logaddexp.reduce(cases, axis=1)
+        log_posterior = cases + self._log_prior[:, None]
         posterior = np.exp(log_posterior - log_posterior.max())
         posterior /= posterior.sum()
         self._outlier = posterior[:, 1:].sum(axis=0)
-        self.posterior = posterior
+        self._posterior = posterior
+        self._keep(weights, inverse, rate, left_rate)
+
+    def _keep(
+        self, weights: FloatArray, inverse: FloatArray, rate: FloatArray, left_rate: FloatArray
+    ) -> None:
+        """Keep what predictions need of the most probable candidates and cases."""
+        posterior, k = self._posterior, weights.shape[1]
         best = np.argsort(-posterior, axis=None)[:KEPT]
         best = best[posterior.ravel()[best] > 1e-3 * posterior.max()]
         self._kept = []
@@ -145,7 +154,7 @@ class Mixture:
             left = self._priors.variance(candidate, rows)
             left = np.maximum(left - ((cross @ inverse) * cross).sum(axis=1), 0)
             cost = invert_link(link, value)
-            level = rows.level if rows.bases[1:].size else cost
+            level = rows.level if self._priors.knows_devices else cost
             left = left + self._priors.noise_deviation(some, level)[0] ** 2
             relative = link_slope(link, cost) * cost
             logarithm = np.log(cost)
@@ -155,17 +164,23 @@ class Mixture:
         deviation = np.sqrt(np.maximum(within - second**2, 1e-12))
         return Moments(first * self.scale, deviation)
 
-    def leave_one_out(self) -> FloatArray:
+    def leave_one_out(self) -> Moments:
         """Predict the cost of every probe that is no outlier from all others."""
-        priors, k = self._priors, int(self.used.sum())
-        log_weights = np.log(self.posterior[:, :1] + 1e-300) - self.left_log_density
+        priors, costs = self._priors, self._costs[self.used]
+        log_weights = np.log(self._posterior[:, :1] + 1e-300) - self._left_log_density
         weights = np.exp(log_weights - log_weights.max(axis=0))
         weights /= weights.sum(axis=0)
-        costs = self._costs[self.used]
-        predicted = np.zeros(k)
+        first = np.zeros(len(costs))
+        second, within = first.copy(), first.copy()
         for link in range(3):
             chosen = priors.link == link
             values = apply_link(link, costs) - self._left_error[chosen]
-            predicted += (weights[chosen] * invert_link(link, values)).sum(axis=0)
-        result: FloatArray = predicted * self.scale
-        return result
+            left = invert_link(link, values)
+            relative = link_slope(link, left) * left
+            logarithm = np.log(left)
+            first += (weights[chosen] * left).sum(axis=0)
+            variance = self._left_variance[chosen] / relative**2
+            within += (weights[chosen] * (variance + logarithm**2)).sum(axis=0)
+            second += (weights[chosen] * logarithm).sum(axis=0)
+        deviation = np.sqrt(np.maximum(within - second**2, 1e-12))
+        return Moments(first * self.scale, deviation)

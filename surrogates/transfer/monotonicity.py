@@ -110,10 +110,13 @@ class Calibration:
     """
 
     def __init__(self, proxy: FloatArray, costs: FloatArray) -> None:
-        x, y = np.log(proxy), np.log(costs)
-        steps = IsotonicRegression().fit_transform(x, y)
-        heights = np.unique(steps)
-        middles = np.array([x[steps == height].mean() for height in heights])
+        # Costs that differ by rounding only are one.
+        x, place = np.unique(np.round(np.log(proxy), 9), return_inverse=True)
+        count = np.bincount(place)
+        y = np.bincount(place, np.log(costs)) / count
+        steps = IsotonicRegression().fit_transform(x, y, sample_weight=count)
+        heights, step = np.unique(np.round(steps, 12), return_inverse=True)
+        middles = np.bincount(step, x) / np.bincount(step)
         self._low, self._high = middles[0], middles[-1]
         self._ends = heights[0], heights[-1]
         self._curve = PchipInterpolator(middles, heights) if len(heights) > 1 else None

@@ -14,13 +14,16 @@ from surrogates.transfer.assessment import Assessment, Method, Trust
 from surrogates.transfer.experience import NORMAL_QUANTILE
 from surrogates.transfer.mixture import Mixture
 from surrogates.transfer.monotonicity import Monotonicity
-from surrogates.transfer.priors import Views, as_views
+from surrogates.transfer.views import Views, as_views
 
 if TYPE_CHECKING:
     from surrogates.transfer.transfer import Transfer
 
 FORMAT = 1
 """Version of what :meth:`Predictor.save` gives."""
+
+EXPERIENCE = 10
+"""Probes that the learnt width of intervals counts as much as."""
 
 MORE = 10
 """Probes that are asked for when the predictor is not to be trusted."""
@@ -108,7 +111,7 @@ class Predictor:
         if self.method == "adapt":
             found = self._mixture.predict(at)
             mean = found.mean
-            width = self._transfer.experience.quantile * found.deviation
+            width = self._quantile() * found.deviation
         else:
             curve = self._assessment.calibration
             proxy = known[:, self.proxy]
@@ -118,6 +121,13 @@ class Predictor:
             width = np.full(len(mean), wider * max(self._assessment.deviation, 1e-3))
         width = np.minimum(width, 20.0)
         return Intervals(mean, mean * np.exp(-width), mean * np.exp(width))
+
+    def _quantile(self) -> float:
+        """Half the width of an interval in deviations: what was learnt, and the probes' say."""
+        k = len(self._probes.costs)
+        learnt = self._transfer.experience.quantile / NORMAL_QUANTILE
+        square = (EXPERIENCE * learnt**2 + k * self._assessment.widening**2) / (EXPERIENCE + k)
+        return float(NORMAL_QUANTILE * np.sqrt(square))
 
     def save(self) -> tuple[dict[str, Any], dict[str, FloatArray]]:
         """Give what :meth:`load` needs: plain JSON, and arrays for ``numpy.savez``."""

@@ -8,27 +8,18 @@ terms are an offset, the base itself, and one view of the designs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evonas.errors import DataError
 from evonas.space import FloatArray
+from surrogates.transfer.links import LINKS, apply_link
+from surrogates.transfer.views import Views
 
 Indices = NDArray[np.int64]
 
-Views = Mapping[str, FloatArray]
-"""Name -> features of the same designs, shape (designs, columns of the view).
-
-Views named ``KIND:READING`` with the same kind have the same columns: what a device may make of a
-design (all of it, or what is left when dead parts are removed, say). What an operation costs is
-then carried over from one reading to the other.
-"""
-
-LINKS = ("identity", "sqrt", "log")
 NOISES = (0.005, 0.02, 0.06, 0.2, 0.4)
 """Relative deviations of the noise."""
 
@@ -56,47 +47,6 @@ class Key(NamedTuple):
     reading: str
     view: str
     noise: float
-
-
-def apply_link(link: int, cost: FloatArray) -> FloatArray:
-    """Map costs to what is modelled."""
-    mapped: FloatArray = (cost, np.sqrt, np.log)[link](cost) if link else cost  # type: ignore[operator]
-    return mapped
-
-
-def invert_link(link: int, value: FloatArray) -> FloatArray:
-    """Map what is modelled to costs, which are positive."""
-    if link == 2:
-        cost: FloatArray = np.exp(np.clip(value, -20, 20))
-    else:
-        positive = np.maximum(value, 1e-3)
-        cost = positive**2 if link == 1 else positive
-    return cost
-
-
-def link_slope(link: int, cost: FloatArray) -> FloatArray:
-    """Derivative of the link at a cost."""
-    slopes: FloatArray = (np.ones_like(cost), 0.5 / np.sqrt(cost), 1 / cost)[link]
-    return slopes
-
-
-def as_views(features: FloatArray | Views) -> dict[str, FloatArray]:
-    """Name a plain array's view, and check shapes and values.
-
-    Raises:
-        DataError: There is no view, or one is not a finite array of shape (designs, columns).
-    """
-    views = features if isinstance(features, Mapping) else {"features": features}
-    checked = {name: np.asarray(view, dtype=float) for name, view in views.items()}
-    if not checked:
-        raise DataError("designs have no view; give at least one")
-    designs = len(next(iter(checked.values())))
-    for name, view in checked.items():
-        if view.ndim != 2 or len(view) != designs:
-            raise DataError(f"view '{name}' has the shape {view.shape}; it must be ({designs}, n)")
-        if not np.isfinite(view).all():
-            raise DataError(f"view '{name}' holds a value that is not finite")
-    return checked
 
 
 @dataclass(frozen=True)
@@ -129,6 +79,7 @@ class Priors:
     def __init__(self, views: Views, known: FloatArray) -> None:
         self.names = list(views)
         self.medians = np.median(known, axis=0)
+        self.knows_devices = known.shape[1] > 0
         self._centres = {name: view.mean(axis=0) for name, view in views.items()}
         self._scales = {name: _scales(view) for name, view in views.items()}
         self._carried = _carried_costs(views, known / self.medians)

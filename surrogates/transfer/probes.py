@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from evonas.space import FloatArray
-from surrogates.transfer.priors import At, Indices, Priors, invert_link, link_slope, take
+from surrogates.transfer.links import invert_link, link_slope
+from surrogates.transfer.priors import At, Indices, Priors, take
 
 POOL = 800
 """Designs that are considered, at most."""

@@ -13,9 +13,10 @@ from surrogates.transfer.assessment import assess
 from surrogates.transfer.experience import Experience, learn
 from surrogates.transfer.mixture import Mixture
 from surrogates.transfer.predictor import Predictor, Probes
-from surrogates.transfer.priors import Indices, Priors, Views, as_views
+from surrogates.transfer.priors import Indices, Priors
 from surrogates.transfer.probes import choose
 from surrogates.transfer.proxy import ProxyModel
+from surrogates.transfer.views import Views, as_views
 
 LEAST_PROBES = 3
 USUAL_FROM = 0.2
@@ -30,7 +31,7 @@ class Transfer:
 
     Args:
         features: Array of shape (designs, columns), or several views of the designs (see
-            :data:`surrogates.transfer.priors.Views`).
+            :data:`surrogates.transfer.views.Views`).
         known: Costs (latency in ms, energy in mJ) of the designs on known devices, positive,
             shape (designs, devices); NaN where a device lacks a design. ``None``: no device.
         families: One a device; devices of one family (batch sizes of one chip, say) are left out

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from evonas import Choice, Genome, Problem, Real, Space
+from evonas.errors import DataError
 from evonas.space import FloatArray, Value
 from surrogates.features import space_features
+
+Views = Mapping[str, FloatArray]
+"""Name -> features of the same designs, shape (designs, columns of the view).
+
+Views named ``KIND:READING`` with the same kind have the same columns: what a device may make of a
+design (all of it, or what is left when dead parts are removed, say). What an operation costs is
+then carried over from one reading to the other.
+"""
 
 
 def space_views(space: Space, genomes: Sequence[Genome]) -> dict[str, FloatArray]:
@@ -57,6 +66,25 @@ def problem_views(problem: Problem, genomes: Sequence[Genome]) -> dict[str, Floa
     if features is not None:
         views["features"] = np.asarray(features, dtype=float)
     return views
+
+
+def as_views(features: FloatArray | Views) -> dict[str, FloatArray]:
+    """Name a plain array's view, and check shapes and values.
+
+    Raises:
+        DataError: There is no view, or one is not a finite array of shape (designs, columns).
+    """
+    views = features if isinstance(features, Mapping) else {"features": features}
+    checked = {name: np.asarray(view, dtype=float) for name, view in views.items()}
+    if not checked:
+        raise DataError("designs have no view; give at least one")
+    designs = len(next(iter(checked.values())))
+    for name, view in checked.items():
+        if view.ndim != 2 or len(view) != designs:
+            raise DataError(f"view '{name}' has the shape {view.shape}; it must be ({designs}, n)")
+        if not np.isfinite(view).all():
+            raise DataError(f"view '{name}' holds a value that is not finite")
+    return checked
 
 
 def _one_hot(genomes: Sequence[Genome], name: str, options: Sequence[Value]) -> FloatArray:

@@ -68,17 +68,20 @@ def test_one_outlier_does_not_spoil_the_fit():
 
 
 def test_intervals_cover_and_enclose_the_mean():
-    views, known = additive(noise=0.05)
-    target = unseen_device(views, noise=0.05)
-    transfer = Transfer(views, known)
-    probes = transfer.choose_probes(20)
-    found = transfer.fit(probes, target[probes]).predict()
-    assert (found.lower > 0).all()
-    assert (found.lower <= found.mean).all()
-    assert (found.mean <= found.upper).all()
-    assert ((found.lower <= target) & (target <= found.upper)).mean() > 0.75
-    # They say something: a good part of the range of costs lies outside of most intervals.
-    assert np.median(found.upper / found.lower) < 2
+    shares = []
+    for seed in range(4):
+        views, known = additive(noise=0.05, seed=seed)
+        target = unseen_device(views, noise=0.05, seed=seed + 9)
+        transfer = Transfer(views, known)
+        probes = transfer.choose_probes(20)
+        found = transfer.fit(probes, target[probes]).predict()
+        assert (found.lower > 0).all()
+        assert (found.lower <= found.mean).all()
+        assert (found.mean <= found.upper).all()
+        shares.append(((found.lower <= target) & (target <= found.upper)).mean())
+        # They say something: a good part of the range of costs lies outside of most intervals.
+        assert np.median(found.upper / found.lower) < 2
+    assert 0.8 < np.mean(shares) < 0.98
 
 
 @settings(max_examples=10, deadline=None)
