@@ -26,7 +26,7 @@ CAUTION = 2.0
 """Factor on deviations when it comes to pruning. What looks worst among many proposals is in part
 what the surrogate errs on most, so its own deviations would prune too readily."""
 
-STRANGER = 0.2
+STRANGER = 0.5
 """Weight of a design that is no neighbour of the front, next to 1 of one that is."""
 
 GAIN = 0.002

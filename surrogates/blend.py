@@ -18,7 +18,7 @@ from surrogates.trees import Trees, out_of_fold
 TREES_FROM = 24
 """Rows from which on trees are tried."""
 
-PLAN_ROWS = 400
+PLAN_ROWS = 250
 """Rows that the plan is made on, at most: what it decides no longer changes much."""
 
 EVEN = 0.2
@@ -51,7 +51,7 @@ def plan_rows(rows: int) -> int:
     A function of the number of rows alone, so that a run that is resumed makes the same plan.
 
     >>> [plan_rows(n) for n in (3, 10, 12, 13, 100, 1000)]
-    [3, 10, 10, 12, 93, 400]
+    [3, 10, 10, 12, 93, 250]
     """
     if rows < 10:
         return rows
