@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private.authentication.authentication_token_setup import (
+    maybe_enable_token_auth_if_token_available,
+)
 
 from evonas.errors import UsageError, WorkError
 from evonas.problem import Problem
@@ -132,12 +135,19 @@ def _join(address: str, options: Mapping[str, Any]) -> None:
         if not answers(address):
             raise UsageError(f"no Ray cluster answers at '{address}'; is its head running?")
     try:
-        ray.init(address=address, **options)
+        try:
+            ray.init(address=address, **options)
+        except ConnectionError:
+            # Ray shows this machine's token only to a cluster that it has found by itself.
+            if not maybe_enable_token_auth_if_token_available(warn_if_disabled=False):
+                raise
+            ray.init(address=address, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
         lines = [line for line in str(error).splitlines() if line.strip()]
         raise UsageError(
             f"cannot join the Ray cluster at '{address}': {' '.join(lines[:3])}; "
-            "'ray start' makes this machine part of a cluster"
+            "'ray start' makes this machine part of a cluster, and a cluster with a token wants "
+            "the same RAY_AUTH_TOKEN, or ~/.ray/auth_token, here"
         ) from error
 
 

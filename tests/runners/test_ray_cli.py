@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 
 from evonas import Run
 from evonas.errors import EvonasError
+from runners.ray_cluster import answers
 
 pytestmark = pytest.mark.slow
 
@@ -116,3 +119,33 @@ def test_a_killed_search_leaves_nothing_running_and_goes_on(evonas, tmp_path):
     result = json.loads(out)
     assert (result["evaluated"], result["failed"]) == (kept + 10, 0)
     assert not list(Path("/tmp").glob(f"evonas-ray-{process.pid}-*"))
+
+
+@pytest.fixture
+def guarded_head(monkeypatch):
+    """Start a head that asks for a token, which this machine has; return its address."""
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 4)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as path:
+        program = "import sys; from ray.scripts.scripts import main; sys.exit(main())"
+        options = ["--head", "--block", "--num-cpus=1", "--include-dashboard=false"]
+        head = subprocess.Popen(
+            [sys.executable, "-c", program, "start", *options, f"--port={port}",
+             f"--temp-dir={path}"],
+            env={**os.environ, "RAY_AUTH_MODE": "token"},
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            wait_until(lambda: answers(f"127.0.0.1:{port}"))
+            yield f"127.0.0.1:{port}"
+        finally:
+            head.terminate()
+            head.wait(timeout=60)
+
+
+def test_a_cluster_that_asks_for_a_token_is_joined_by_its_address(evonas, guarded_head):
+    doctor = evonas("doctor", "--address", guarded_head, "--json")
+    out, errors = doctor.communicate(timeout=200)
+    assert doctor.returncode == 0, errors
+    assert len(json.loads(out)["nodes"]) == 1
