@@ -77,9 +77,9 @@ class LookAhead:
     """An :class:`evonas.protocols.Optimizer` that proposes what NSGA-II would find later.
 
     Each ask starts NSGA-II from everything evaluated, runs it for some generations in which
-    predictions stand in for evaluations, and proposes the designs it came across, the neighbours
-    of the front, and the latest generations first. It keeps no state but a count and its seed:
-    what it knows is in the forecast.
+    predictions stand in for evaluations, and proposes the neighbours of the front and the designs
+    it came across. A space of no more designs than are asked for is proposed as a whole. It keeps
+    no state but a count and its seed: what it knows is in the forecast.
 
     Args:
         problem: What is searched.
@@ -104,6 +104,10 @@ class LookAhead:
         self._asks += 1
         rng = np.random.default_rng([self._seed, self._asks])
         found: dict[str, Genome] = {}
+        if self._forecast.ready and self._problem.space.size <= n:
+            space = self._problem.space
+            self._add(space.encode(list(space.enumerate())), seen, found)
+            return list(found.values())
         if not self._forecast.ready:
             opening = np.random.default_rng([self._seed, 0])
             self._add(opening_designs(self._problem.space, self._opening, opening), seen, found)

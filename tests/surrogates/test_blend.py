@@ -97,6 +97,24 @@ def test_trees_are_the_same_after_a_round_trip_through_json(tmp_path):
     assert (again.predict(features) == trees.predict(features)).all()
 
 
+def test_relevance_follows_what_a_metric_depends_on():
+    features, _ = noisy_plane(80)
+    trees = Trees()
+    trees.fit(features, 3 * features[:, 4])
+    shares = trees.relevance(6)
+    assert shares.sum() == pytest.approx(1.0)
+    assert shares[4] > 0.5
+
+
+def test_an_irrelevant_column_does_not_set_designs_apart():
+    features, values = noisy_plane(40, noise=0.05)
+    far = features + np.array([0, 0, 0, 0, 0, 5.0])
+    relevance = np.array([1.0, 1, 1, 1, 1, 1e-6])
+    process = GaussianProcess(relevance=relevance)
+    process.fit(features, values)
+    np.testing.assert_allclose(process.predict(far)[0], process.predict(features)[0], atol=1e-2)
+
+
 @pytest.mark.parametrize(("rows", "directions"), [(12, []), (60, []), (60, [1])])
 def test_a_model_predicts_the_same_after_it_was_saved(tmp_path, rows, directions):
     features, values = noisy_plane(rows)

@@ -172,7 +172,7 @@ def test_random_values_are_searched_no_worse_than_without_a_surrogate():
             return dict(zip(("error", "operations"), values, strict=True))
 
     mean = {
-        surrogate: np.mean([hypervolume(Noise(), seed, surrogate, 70) for seed in range(3)])
+        surrogate: np.mean([hypervolume(Noise(), seed, surrogate, 50) for seed in range(3)])
         for surrogate in ("default", None)
     }
     assert mean["default"] > mean[None] - 0.05
