@@ -77,6 +77,7 @@ class Priors:
     """
 
     def __init__(self, views: Views, known: FloatArray) -> None:
+        views = with_readings_together(views)
         self.names = list(views)
         self.medians = np.median(known, axis=0)
         self.knows_devices = known.shape[1] > 0
@@ -164,6 +165,7 @@ class Priors:
 
     def at(self, views: Views, known: FloatArray) -> At:
         """Evaluate the parts at designs, given their views and what they cost known devices."""
+        views = with_readings_together(views)
         devices = self._devices(views, known)
         scaled = [(views[n] - self._centres[n]) * self._scales[n] for n in self.names]
         scaled.append(np.zeros((len(known), 0)))
@@ -234,6 +236,17 @@ class Priors:
         return deviations
 
 
+def with_readings_together(views: Views) -> dict[str, FloatArray]:
+    """Add one view for each kind with several readings: all of them side by side."""
+    kinds: dict[str, list[FloatArray]] = {}
+    for name, view in views.items():
+        kind, colon, _ = name.partition(":")
+        if colon:
+            kinds.setdefault(kind, []).append(view)
+    together = {f"{kind}:": np.hstack(parts) for kind, parts in kinds.items() if len(parts) > 1}
+    return {**views, **together}
+
+
 def _scales(view: FloatArray) -> FloatArray:
     """Factors under which the columns that vary have a total variance of 1."""
     deviation = view.std(axis=0)
@@ -252,7 +265,7 @@ def _carried_costs(views: Views, relative: FloatArray) -> dict[str, tuple[str, F
     kinds: dict[str, list[str]] = {}
     for name in views:
         kind, colon, _ = name.partition(":")
-        if colon:
+        if colon and name != f"{kind}:":
             kinds.setdefault(kind, []).append(name)
     kinds = {kind: names for kind, names in kinds.items() if len(names) > 1}
     if not kinds or not relative.shape[1]:
