@@ -69,7 +69,10 @@ def load(table: str, metric: str = METRIC, genes: Sequence[str] = ()) -> Table:
     frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
     names = [str(column) for column in frame.columns if str(column).startswith(f"{metric}.")]
     if len(names) < 2:
-        raise DataError(f"table '{table}' has {len(names)} columns '{metric}.DEVICE', not 2")
+        raise DataError(
+            f"table '{table}' has {len(names)} column(s) named '{metric}.DEVICE'; "
+            "it needs two or more, a target and a proxy"
+        )
     costs = frame[names].rename(columns=lambda name: name.partition(".")[2]).astype(float)
     problem: TableProblem
     if set(EDGES) <= set(frame.columns) and not genes:
