@@ -98,7 +98,7 @@ def prune(
         str,
         typer.Option(
             help="Of evonas, plain, pymoo, random, local, msunas, optuna-nsga2, "
-            "optuna-tpe (default: all)."
+            "optuna-tpe (default: all that are installed)."
         ),
     ] = "",
     seeds: Annotated[int, typer.Option(help="Searches of every method.", min=1)] = 10,
@@ -114,7 +114,7 @@ def prune(
     Finished searches are kept in DIR/runs, so that an interrupted comparison goes on.
     """
     from runners.bench.prune import ACCURACIES, LATENCIES, run
-    from runners.bench.prune_methods import METHODS
+    from runners.bench.prune_methods import available
 
     with redirect_stdout(sys.stderr):
         result = run(
@@ -123,7 +123,7 @@ def prune(
             maximise=_names(maximise) or ACCURACIES,
             minimise=_names(minimise) or LATENCIES,
             genes=_names(genes),
-            methods=_names(methods) or list(METHODS),
+            methods=_names(methods) or available(),
             seeds=seeds,
             budget=budget,
             shuffled=shuffled,

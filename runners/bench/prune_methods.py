@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -319,3 +320,9 @@ METHODS: dict[str, Callable[[Oracle, int], Order]] = {
     "optuna-nsga2": lambda oracle, seed: optuna(oracle, seed, "nsga2"),
     "optuna-tpe": lambda oracle, seed: optuna(oracle, seed, "tpe"),
 }
+
+
+def available() -> list[str]:
+    """Name the methods whose libraries are installed."""
+    found = find_spec("optuna") is not None
+    return [name for name in METHODS if found or not name.startswith("optuna")]
