@@ -1,0 +1,1 @@
+"""A new device: a kit of models that is measured there, and the profile that comes of it."""

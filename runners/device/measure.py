@@ -1,0 +1,264 @@
+"""Measure this kit's models on this device, and write one JSON file to bring back.
+
+    python measure.py [--threads 1] [--out kit-result.json] [--seconds-per-model 1]
+
+Needs Python 3.8 or later, numpy and onnxruntime, and nothing else. Stopped by Ctrl-C or by
+anything else, it goes on where it was when the same command is given again.
+
+Times on a machine that also does other work jump, but all code that runs at the same moment is
+slowed alike. So every model is timed in short bursts between bursts of the kit's reference model,
+and what counts is the median of the ratios of the two, times what the reference takes when the
+machine is calm. The time of a call of onnxruntime is part of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+FORMAT = 1
+FEWEST_BURSTS, MOST_BURSTS = 7, 100
+RUNS = 3
+"""Timed samples in a burst; the fastest counts."""
+
+SAMPLE_SECONDS = 0.0003
+"""A sample repeats its model until it takes about this long, far above the clock's resolution."""
+
+WARM_UP_SECONDS = 0.1
+CALIBRATION_SECONDS = 1.5
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+
+class KitError(Exception):
+    """The call or the kit is wrong; the message is one sentence."""
+
+
+def read(path: Path, what: str) -> dict[str, Any]:
+    """Read a JSON object."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise KitError(f"there is no {what} '{path}'") from None
+    except (OSError, ValueError) as error:
+        raise KitError(f"{what} '{path}' cannot be read: {error}") from None
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise KitError(f"{what} '{path}' is not of format {FORMAT}")
+    return found
+
+
+def write(path: Path, result: dict[str, Any]) -> None:
+    """Write a result under another name first, so that the file is always complete."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(result), encoding="utf-8")
+    partial.replace(path)
+
+
+def check_files(folder: Path, kit: dict[str, Any]) -> None:
+    """Check that every model is there, as the kit was made."""
+    for model in kit["models"]:
+        path = folder / model["file"]
+        if not path.is_file():
+            raise KitError("the kit lacks '{}'; copy the whole folder".format(model["file"]))
+        if hashlib.sha256(path.read_bytes()).hexdigest() != model["sha256"]:
+            raise KitError("'{}' was damaged; copy the kit again".format(model["file"]))
+
+
+def processor() -> str:
+    """Name the processor, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    fields = [line.partition(":") for line in lines]
+    names = {key.strip().lower(): value.strip() for key, _, value in fields}
+    for key in ("model name", "model", "hardware"):
+        if names.get(key):
+            return names[key]
+    return platform.processor() or "unknown"
+
+
+def host() -> dict[str, Any]:
+    """Describe what measures."""
+    import numpy
+    import onnxruntime
+
+    return {
+        "machine": platform.machine(),
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "onnxruntime": onnxruntime.__version__,
+        "numpy": numpy.__version__,
+    }
+
+
+def load(path: Path, threads: int) -> Callable[[], Any]:
+    """Load a model; what is returned calls it once, on random inputs of the declared shapes."""
+    import numpy
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    rng = numpy.random.RandomState(0)
+    inputs = {}
+    for value in session.get_inputs():
+        shape = [size if isinstance(size, int) and size > 0 else 1 for size in value.shape]
+        kind = value.type[len("tensor(") : -1]
+        dtype = numpy.dtype({"float": "float32", "double": "float64"}.get(kind, kind))
+        high = 1.0 if dtype.kind == "f" else 2.0 if dtype.kind == "b" else 100.0
+        inputs[value.name] = numpy.asarray(rng.uniform(0, high, shape)).astype(dtype)
+    return lambda: session.run(None, inputs)
+
+
+def sample(call: Callable[[], Any], repetitions: int) -> float:
+    """Time of one call in seconds, from a few in a row."""
+    start = time.perf_counter()
+    for _ in range(repetitions):
+        call()
+    return (time.perf_counter() - start) / repetitions
+
+
+def warm_up(call: Callable[[], Any]) -> int:
+    """Call a model until it is warm, and say how many calls make a sample."""
+    end = time.perf_counter() + WARM_UP_SECONDS
+    times = [sample(call, 1) for _ in range(3)]
+    while time.perf_counter() < end:
+        times.append(sample(call, 1))
+    return max(1, math.ceil(SAMPLE_SECONDS / max(min(times), 1e-9)))
+
+
+def calm_seconds(call: Callable[[], Any], repetitions: int) -> float:
+    """Time of a call when nothing else runs: the fastest of many short medians."""
+    end = time.perf_counter() + CALIBRATION_SECONDS
+    medians: list[float] = []
+    while not medians or time.perf_counter() < end:
+        medians.append(statistics.median(sample(call, repetitions) for _ in range(7)))
+    return min(medians)
+
+
+def ratios(
+    call: Callable[[], Any],
+    reference: Callable[[], Any],
+    reference_repetitions: int,
+    seconds: float,
+) -> list[float]:
+    """Ratios of a model's time to the reference's, one for every pair of bursts."""
+    pair = [(call, warm_up(call)), (reference, reference_repetitions)]
+    found: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(found) < FEWEST_BURSTS or (len(found) < MOST_BURSTS and time.perf_counter() < end):
+        # Each goes first in turn, so that neither always finds the caches as the other left them.
+        order = (0, 1) if len(found) % 2 else (1, 0)
+        fastest = [0.0, 0.0]
+        for index in order:
+            fastest[index] = min(sample(*pair[index]) for _ in range(RUNS))
+        found.append(fastest[0] / fastest[1])
+    return found
+
+
+def start(kit: dict[str, Any], threads: int, path: Path) -> dict[str, Any]:
+    """Begin a result, or take up the one that is there."""
+    here = host()
+    if not path.exists():
+        return {
+            "format": FORMAT,
+            "kit": kit["kit"],
+            "complete": False,
+            "threads": threads,
+            "host": here,
+            "reference_ms": None,
+            "models": [],
+            "made_from": kit,
+        }
+    result = read(path, "result")
+    for name, now, what in (
+        ("kit", kit["kit"], "another kit"),
+        ("threads", threads, "another number of threads"),
+        ("host", here, "another machine or other versions"),
+    ):
+        if result.get(name) != now:
+            raise KitError(f"'{path}' holds measurements of {what}; name another file with --out")
+    return result
+
+
+def measure(folder: Path, threads: int, path: Path, seconds: float) -> None:
+    """Measure what is not in the result yet."""
+    kit = read(folder / "kit.json", "kit")
+    check_files(folder, kit)
+    result = start(kit, threads, path)
+    measured = {model["name"] for model in result["models"]}
+    files = {model["name"]: folder / model["file"] for model in kit["models"]}
+    reference = load(files[kit["reference"]], threads)
+    reference_repetitions = warm_up(reference)
+    if result["reference_ms"] is None:
+        result["reference_ms"] = calm_seconds(reference, reference_repetitions) * 1e3
+    for number, model in enumerate(kit["models"], 1):
+        if model["name"] in measured:
+            continue
+        call = load(files[model["name"]], threads)
+        found = ratios(call, reference, reference_repetitions, seconds)
+        ratio = statistics.median(found)
+        spread = 1.4826 * statistics.median(abs(one - ratio) for one in found) / ratio
+        ms = ratio * result["reference_ms"]
+        entry = {key: model[key] for key in ("name", "kind", "design")}
+        result["models"].append({**entry, "ms": ms, "spread": spread, "bursts": len(found)})
+        write(path, result)
+        place = f"{number:3d}/{len(kit['models'])} {model['name']:12s}"
+        print(f"{place} {ms:10.4f} ms, spread {spread:.1%}, {len(found)} bursts", flush=True)
+    result["complete"] = True
+    write(path, result)
+
+
+def main() -> int:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Measure the models of this kit on this device.")
+    parser.add_argument("--threads", type=int, default=1, help="of every model (default: 1)")
+    parser.add_argument("--out", type=Path, default=Path("kit-result.json"), help="what to write")
+    parser.add_argument("--seconds-per-model", type=float, default=1.0, help="default: 1")
+    arguments = parser.parse_args()
+    if arguments.threads < 1:
+        parser.error("--threads must be 1 or more")
+    if not arguments.seconds_per_model >= 0:
+        parser.error("--seconds-per-model must be 0 or more")
+    # Before numpy is imported: it reads them once.
+    for name in THREAD_VARIABLES:
+        os.environ[name] = str(arguments.threads)
+    try:
+        measure(
+            Path(__file__).resolve().parent,
+            arguments.threads,
+            arguments.out,
+            arguments.seconds_per_model,
+        )
+    except KitError as error:
+        print(f"measure.py: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped; the same command goes on from here.", file=sys.stderr)
+        return 130
+    print(f"Done: bring back {arguments.out.resolve()}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

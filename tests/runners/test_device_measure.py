@@ -1,0 +1,144 @@
+import ast
+import hashlib
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+import runners.device
+
+SCRIPT = Path(runners.device.__file__).with_name("measure.py")
+
+
+def write_model(path, size, dtype=onnx.TensorProto.FLOAT):
+    """A model that multiplies a matrix of ``size`` rows and columns with itself, ten times."""
+    helper = onnx.helper
+    nodes = [helper.make_node("Cast", ["image"], ["x0"], to=onnx.TensorProto.FLOAT)]
+    nodes += [helper.make_node("MatMul", [f"x{i}", "x0"], [f"x{i + 1}"]) for i in range(10)]
+    graph = helper.make_graph(
+        nodes,
+        "model",
+        [helper.make_tensor_value_info("image", dtype, ["batch", size, size])],
+        [helper.make_tensor_value_info("x10", onnx.TensorProto.FLOAT, ["batch", size, size])],
+    )
+    opset = [helper.make_opsetid("", 18)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+
+
+@pytest.fixture
+def kit(tmp_path):
+    folder = tmp_path / "kit"
+    folder.mkdir()
+    models = []
+    for number, size in enumerate((64, 16, 160)):
+        path = folder / f"{number}-head.onnx"
+        write_model(path, size, (1, 2, 10)[number])  # float32, uint8, float16
+        models.append(
+            {
+                "name": path.stem,
+                "kind": "head",
+                "design": number,
+                "file": path.name,
+                "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            }
+        )
+    content = {"format": 1, "kit": "abc", "reference": "0-head", "models": models}
+    (folder / "kit.json").write_text(json.dumps(content))
+    shutil.copy(SCRIPT, folder)
+    return folder
+
+
+def measure(kit, out, *options):
+    command = [sys.executable, "-I", str(kit / "measure.py"), "--out", str(out)]
+    return subprocess.run(
+        [*command, "--seconds-per-model", "0", *options], capture_output=True, text=True
+    )
+
+
+def test_a_kit_is_measured_and_what_is_measured_stays(kit, tmp_path):
+    out = tmp_path / "result.json"
+    done = measure(kit, out)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"Done: bring back {out}"
+    result = json.loads(out.read_text())
+    assert result["complete"]
+    assert result["threads"] == 1
+    assert result["made_from"] == json.loads((kit / "kit.json").read_text())
+    assert {"machine", "processor", "cores", "python", "numpy", "onnxruntime"} <= set(
+        result["host"]
+    )
+    times = {model["name"]: model["ms"] for model in result["models"]}
+    assert times["1-head"] < times["0-head"] < times["2-head"]
+    assert times["0-head"] == pytest.approx(result["reference_ms"], rel=0.5)
+    assert all(m["bursts"] >= 7 and np.isfinite(m["spread"]) for m in result["models"])
+
+    # As if it had been stopped after the first model.
+    result["models"][1:], result["complete"] = [], False
+    result["models"][0]["ms"] = 123.0
+    out.write_text(json.dumps(result))
+    assert measure(kit, out).returncode == 0
+    again = json.loads(out.read_text())
+    assert [m["name"] for m in again["models"]] == ["0-head", "1-head", "2-head"]
+    assert again["models"][0]["ms"] == 123.0
+    assert again["reference_ms"] == result["reference_ms"]
+    assert again["complete"]
+
+
+def test_a_stop_leaves_what_was_measured(kit, tmp_path):
+    out = tmp_path / "result.json"
+    command = [sys.executable, str(kit / "measure.py"), "--out", str(out)]
+    process = subprocess.Popen(
+        [*command, "--seconds-per-model", "60"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    # The first of the models has at most 100 bursts; the second then runs.
+    while not out.exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    if process.returncode == 130:  # else it was done before the signal came
+        assert b"goes on from here" in error
+    assert json.loads(out.read_text())["models"]
+    assert measure(kit, out).returncode == 0
+    assert len(json.loads(out.read_text())["models"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda kit, out: (kit / "1-head.onnx").write_bytes(b"?"), "was damaged"),
+        (lambda kit, out: (kit / "1-head.onnx").unlink(), "the kit lacks"),
+        (lambda kit, out: (kit / "kit.json").write_text("{"), "cannot be read"),
+        (lambda kit, out: (kit / "kit.json").unlink(), "there is no kit"),
+        (lambda kit, out: out.write_text('{"format": 1, "kit": "other"}'), "of another kit"),
+        (
+            lambda kit, out: out.write_text('{"format": 1, "kit": "abc", "threads": 2}'),
+            "another number of threads",
+        ),
+        (lambda kit, out: out.write_text("[]"), "not of format"),
+    ],
+)
+def test_what_is_refused_and_why(kit, tmp_path, damage, sentence):
+    out = tmp_path / "result.json"
+    damage(kit, out)
+    refused = measure(kit, out)
+    assert refused.returncode == 2
+    assert sentence in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1
+
+
+def test_the_script_is_of_an_old_python_and_imports_nothing_of_ours():
+    tree = ast.parse(SCRIPT.read_text(), feature_version=(3, 8))
+    imported = {
+        name.split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module] if isinstance(node, ast.ImportFrom) else [node.names[0].name])
+    }
+    assert imported <= sys.stdlib_module_names | {"numpy", "onnxruntime"}
