@@ -283,6 +283,18 @@ def test_the_report_counts_wrong_prunes_by_the_front_of_their_moment():
     assert json.dumps(report)
 
 
+def test_a_report_without_prunes_or_audits_claims_no_rate():
+    candidate = Candidate(0, {"x": 1.0, "y": 0.0}, 0)
+    evaluation = Evaluation(candidate, Status.OK, {"f1": 1.0, "f2": 1.0, "g1": 0.0, "g2": 9.0})
+    known = [(candidate, Verdict(Decision.EVALUATE, ""))]
+    for candidates, evaluations in (([], []), (known, [evaluation])):
+        report = surrogate_report(BinhKorn().describe(), candidates, evaluations)
+        assert report["spared_share"] == 0.0
+        assert report["wrong_prune_rate"] is None
+        assert report["wrong_prune_interval"] is None
+        assert report["rank_agreement"] == report["coverage"] == {}
+
+
 def test_the_opening_has_the_extremes_and_every_value_equally_often():
     codes = opening_designs(Blocks.space, 27, np.random.default_rng(0))
     assert codes.shape == (27, 5)
