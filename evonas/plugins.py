@@ -17,7 +17,7 @@ from typing import Any, Literal
 from evonas.errors import EvonasError, PluginError, did_you_mean
 from evonas.problem import Problem, check_problem
 
-Group = Literal["evonas.problems", "evonas.surrogates", "evonas.runners"]
+Group = Literal["evonas.problems", "evonas.surrogates", "evonas.runners", "evonas.transfer"]
 
 FILE_MODULE_PREFIX = "evonas_file_"
 """Modules loaded from a file have names that start with this; workers cannot import them."""

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from evonas.errors import ProblemError, did_you_mean
@@ -116,6 +117,8 @@ class Problem(ABC):
         notes: Lines shown wherever results are shown (a simulated device, say); figures show
             each up to its first colon.
         highlight: The numeric gene that figures colour the front by, if one tells designs apart.
+        timed_models: File name, without ``.onnx``, of a model that :meth:`export` writes -> the
+            metric that is its time in ms, or a fixed multiple of it.
     """
 
     space: Space
@@ -125,6 +128,7 @@ class Problem(ABC):
     final_metrics: ClassVar[Sequence[Metric]] = ()
     notes: Sequence[str] = ()
     highlight: str | None = None
+    timed_models: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
     def evaluate(self, genome: Genome, metrics: Sequence[str]) -> Mapping[str, float]:
@@ -284,6 +288,14 @@ def check_problem(problem: Problem) -> None:
             f"problem '{name}' highlights an unknown gene '{problem.highlight}'"
             + did_you_mean(str(problem.highlight), problem.space.names)
         )
+    for model, metric in problem.timed_models.items():
+        if metric not in searched:
+            raise ProblemError(
+                f"problem '{name}' times the model '{model}' by '{metric}', which is not one of "
+                "its metrics" + did_you_mean(metric, searched)
+            )
+    if problem.timed_models and not problem.exports_models:
+        raise ProblemError(f"problem '{name}' sets 'timed_models', but exports no models")
     for m in problem.metrics:
         for gene in (*(m.genes or ()), *m.rises_with, *m.falls_with):
             if gene not in problem.space.by_name:

@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, cast
+
+import numpy as np
 
 from evonas.errors import ConfigError, ProblemError
 from evonas.problem import Constraint, Metric, Objective, Problem, Report
-from evonas.space import Genome, Value
+from evonas.space import FloatArray, Genome, Value
 from problems import devices, links
-from problems.split_cnn import architecture, datasets
+from problems.split_cnn import architecture, datasets, layers
 from problems.split_cnn.architecture import Architecture, SupernetConfig
 from problems.split_cnn.datasets import Dataset
 from problems.split_cnn.deploy import deploy
@@ -71,6 +74,7 @@ class SplitCNN(Problem):
     """
 
     highlight = "split"
+    timed_models: Mapping[str, str] = MappingProxyType({"head": "device_ms", "tail": "server_ms"})
     final_metrics: ClassVar[Sequence[Metric]] = (Metric("test_error", "%"),)
 
     def __init__(
@@ -163,6 +167,14 @@ class SplitCNN(Problem):
         if wanted - set(found):
             found |= self._sizes(genome)
         return {name: found[name] for name in metrics}
+
+    def views(self, genomes: Sequence[Genome]) -> Mapping[str, FloatArray]:
+        """Describe head and tail by what their layers do."""
+        splits = [self._evaluator.sketch(*self._place(genome)) for genome in genomes]
+        return {
+            "head": np.array([layers.head(split) for split in splits]),
+            "tail": np.array([layers.tail(split) for split in splits]),
+        }
 
     def final(self, genome: Genome) -> Mapping[str, float]:
         """Score a design on the test images."""

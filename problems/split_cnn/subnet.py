@@ -153,7 +153,7 @@ class SubNet:
     def macs(self) -> tuple[int, ...]:
         """Multiply-accumulate operations of each unit for one image."""
         convs = [
-            sum(conv.weight.size * math.prod(out[1:]) for conv, _, out in self._steps(index))
+            sum(conv.weight.size * math.prod(out[1:]) for conv, _, out in self.steps(index))
             for index in range(len(self.blocks))
         ]
         return (*convs, self.classifier.weight.size)
@@ -172,7 +172,7 @@ class SubNet:
         """
         peak = math.prod(self.input_shape)
         for index, block in enumerate(self.blocks[:cut]):
-            for step, (_, before, after) in enumerate(self._steps(index)):
+            for step, (_, before, after) in enumerate(self.steps(index)):
                 kept = math.prod(self.shapes[index]) if block.residual and step else 0
                 peak = max(peak, kept + math.prod(before) + math.prod(after))
         return 4 * (sum(self.params[:cut]) + peak)
@@ -193,7 +193,7 @@ class SubNet:
                 x = unit.run(x)
         return x
 
-    def _steps(self, index: int) -> Iterator[tuple[Conv, Shape, Shape]]:
+    def steps(self, index: int) -> Iterator[tuple[Conv, Shape, Shape]]:
         """Each convolution of a block with the shapes before and after it."""
         shape = self.shapes[index]
         for conv in self.blocks[index].convs:

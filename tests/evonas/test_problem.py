@@ -37,6 +37,8 @@ class Good(evonas.Problem):
             {"metrics": [*Good.metrics, Metric("size", genes=["wdith"])]},
             "unknown gene 'wdith'; did you mean 'width'",
         ),
+        ({"timed_models": {"net": "latncy_ms"}}, "model 'net' by 'latncy_ms', which .*mean 'laten"),
+        ({"timed_models": {"net": "latency_ms"}}, "'timed_models', but exports no models"),
     ],
 )
 def test_a_problem_that_does_not_hold_together_is_refused(attributes, message):
