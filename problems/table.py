@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -34,6 +35,8 @@ class TableProblem(Problem):
         kinds: Gene -> ``"choice"`` or ``"integer"``. Left out, a column of consecutive whole
             numbers is an integer gene, and every other one a choice among its values.
         cheap: Metric columns that cost nothing to know; they are never predicted.
+        conditions: Gene -> gene that it depends on -> the values of that one under which it is
+            active; what the column holds otherwise does not matter.
         repeats: What to do with a design that has several rows: ``"refuse"`` the table, or take
             the ``"mean"`` of its metrics.
 
@@ -53,6 +56,7 @@ class TableProblem(Problem):
         kinds: Mapping[str, str] | None = None,
         cheap: Names = (),
         repeats: Literal["refuse", "mean"] = "refuse",
+        conditions: Mapping[str, Mapping[str, Sequence[Value]]] | None = None,
     ) -> None:
         goals = dict.fromkeys(_names(maximise), "maximise")
         goals |= dict.fromkeys(_names(minimise), "minimise")
@@ -76,12 +80,15 @@ class TableProblem(Problem):
                 )
         if not gene_columns:
             raise DataError(f"table '{table}' has metric columns only; no gene is left")
-        for name in kinds or {}:
-            if name not in gene_columns:
-                raise ConfigError(
-                    f"kinds names '{name}', no gene{did_you_mean(name, gene_columns)}"
-                )
-        self.space = Space(*(_gene(frame[g], (kinds or {}).get(g), table) for g in gene_columns))
+        kinds, conditions = kinds or {}, conditions or {}
+        for option, given in (("kinds", kinds), ("conditions", conditions)):
+            for name in given:
+                if name not in gene_columns:
+                    raise ConfigError(
+                        f"{option} names '{name}', no gene{did_you_mean(name, gene_columns)}"
+                    )
+        genes_of_table = (_gene(frame[g], kinds.get(g), table) for g in gene_columns)
+        self.space = Space(*(replace(g, when=conditions.get(g.name)) for g in genes_of_table))
         self._rows = self._index(frame, gene_columns, columns, table, repeats)
 
     def _index(
@@ -112,9 +119,10 @@ class TableProblem(Problem):
         if repeats not in ("refuse", "mean"):
             raise ConfigError(f"repeats is {repeats!r}; it must be 'refuse' or 'mean'")
         decoded = (frame[g].tolist() for g in genes)
-        keys = [
-            genome_key(dict(zip(genes, row, strict=True))) for row in zip(*decoded, strict=True)
-        ]
+        designs = (dict(zip(genes, row, strict=True)) for row in zip(*decoded, strict=True))
+        if any(gene.when for gene in self.space.genes):
+            designs = (self.space.canonical(design) for design in designs)
+        keys = [genome_key(design) for design in designs]
         rows: dict[str, list[int]] = {}
         for number, key in enumerate(keys):
             rows.setdefault(key, []).append(number)

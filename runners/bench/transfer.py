@@ -27,6 +27,7 @@ from sklearn.linear_model import RidgeCV
 from evonas.errors import ConfigError, DataError, did_you_mean
 from evonas.space import FloatArray
 from problems.nasbench201 import EDGES, NASBench201
+from problems.once_for_all import GENES, OnceForAll
 from problems.table import TableProblem
 from surrogates.transfer import JointPredictor, Transfer, problem_views
 from surrogates.transfer.monotonicity import Calibration, rank_correlation
@@ -77,6 +78,8 @@ def load(table: str, metric: str = METRIC, genes: Sequence[str] = ()) -> Table:
     problem: TableProblem
     if set(EDGES) <= set(frame.columns) and not genes:
         problem = NASBench201(table, minimise=names[0])
+    elif set(GENES) <= set(frame.columns) and not genes:
+        problem = OnceForAll(table, minimise=names[0])
     else:
         found = genes or [
             str(name)
