@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
-from scipy.stats import kendalltau, rankdata
+from scipy.stats import rankdata
 from sklearn.isotonic import IsotonicRegression
 
 from evonas.space import FloatArray
@@ -52,10 +52,17 @@ class Monotonicity:
 
 def rank_correlation(left: FloatArray, right: FloatArray) -> float:
     """Spearman's correlation; 0 when one side is constant."""
-    first, second = rankdata(left), rankdata(right)
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        return 0.0
-    return float(np.corrcoef(first, second)[0, 1])
+    return float(_rank_correlations(left[None], right[None])[0])
+
+
+def _rank_correlations(left: FloatArray, right: FloatArray) -> FloatArray:
+    """Spearman's correlation of each row, shape (rows,)."""
+    first, second = rankdata(left, axis=1), rankdata(right, axis=1)
+    first -= first.mean(axis=1, keepdims=True)
+    second -= second.mean(axis=1, keepdims=True)
+    scale = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
+    found: FloatArray = (first * second).sum(axis=1) / np.where(scale > 0, scale, np.inf)
+    return found
 
 
 def check_monotonicity(
@@ -73,29 +80,31 @@ def check_monotonicity(
         spread: Relative deviation of every measurement, shape (k,).
     """
     k = len(costs)
-    seen = _tau(proxy, costs)
+    seen = float(_tau(proxy, costs))
     line = np.exp(IsotonicRegression().fit_transform(proxy, np.log(costs)))
     noise = np.full(k, NOISE) if spread is None else np.maximum(spread, 1e-3)
     simulated = line * np.exp(noise * rng.standard_normal((DRAWS, k)))
-    below = sum(_tau(proxy, draw) <= seen + 1e-12 for draw in simulated)
-    resampled = []
-    for _ in range(DRAWS):
-        rows = rng.integers(0, k, k)
-        if len(set(rows.tolist())) > 2:
-            resampled.append(rank_correlation(proxy[rows], costs[rows]))
-    lower, upper = np.quantile(resampled, [0.05, 0.95]) if resampled else (-1.0, 1.0)
+    below = (_tau(proxy, simulated) <= seen + 1e-12).sum()
+    rows = np.array([rng.integers(0, k, k) for _ in range(DRAWS)])
+    rows = rows[[len(set(row)) > 2 for row in rows.tolist()]]
+    resampled = _rank_correlations(proxy[rows], costs[rows])
+    lower, upper = np.quantile(resampled, [0.05, 0.95]) if len(rows) else (-1.0, 1.0)
     return Monotonicity(
         rank_correlation(proxy, costs),
         float(lower),
         float(upper),
         seen,
-        (below + 1) / (DRAWS + 1),
+        float((below + 1) / (DRAWS + 1)),
     )
 
 
-def _tau(left: FloatArray, right: FloatArray) -> float:
-    tau = float(kendalltau(left, right).statistic)
-    return tau if np.isfinite(tau) else 0.0
+def _tau(left: FloatArray, right: FloatArray) -> FloatArray:
+    """Kendall's tau-b of one row with each of shape (..., k); 0 when one side is constant."""
+    first = np.sign(left[:, None] - left)
+    second = np.sign(right[..., :, None] - right[..., None, :])
+    scale = np.sqrt((first**2).sum() * (second**2).sum(axis=(-2, -1)))
+    found: FloatArray = (first * second).sum(axis=(-2, -1)) / np.where(scale > 0, scale, np.inf)
+    return found
 
 
 class Calibration:
