@@ -1,4 +1,6 @@
-"""The command line: ``evonas search | resume | status | export | problems | doctor | bench``.
+"""The command line.
+
+``evonas search | resume | status | export | problems | doctor | device | bench``.
 
 Exit codes: 0 when all went well, 1 when the work failed, 2 when the call was wrong, 130 when it
 was stopped at once.
@@ -24,6 +26,7 @@ from evonas.run import EXPORTS, Run, run_problem
 from runners import run_directory, tables
 from runners.bench.commands import bench
 from runners.config import make_config, parse_options
+from runners.device.commands import device
 from runners.progress import ProgressDisplay
 from runners.session import carry_out, console, print_json, standard_error_in
 
@@ -35,6 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 app.add_typer(bench, name="bench")
+app.add_typer(device, name="device")
 
 Directory = Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")]
 Seconds = Annotated[float | None, typer.Option(help="End after this wall time.")]

@@ -1,0 +1,167 @@
+"""The commands that make a new device known: ``evonas device probe | fit | list | show``."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from evonas import plugins
+from evonas.space import genome_key
+from runners.config import parse_options
+from runners.device import kit as kits
+from runners.device import profile as profiles
+from runners.device.formats import read_result
+from runners.device.profile import Profile
+from runners.session import console, print_json
+
+device = typer.Typer(help="Make a new device known by a few measurements.", rich_markup_mode=None)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the device.")]
+Devices = Annotated[Path, typer.Option("--devices", metavar="DIR", help="Where profiles are.")]
+
+
+@device.command(epilog="Example: evonas device probe digits --designs 10 --out kit")
+def probe(
+    target: Annotated[
+        str, typer.Argument(metavar="PROBLEM", help="A name, module:Class or file.py:Class.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the kit goes.")] = Path("kit"),
+    designs: Annotated[int, typer.Option(help="To measure on the device.", min=4)] = 10,
+    proxy_designs: Annotated[int, typer.Option(help="To measure here.", min=10)] = 200,
+    seed: Annotated[int, typer.Option(help="Of the designs.")] = 0,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="An option of the problem."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a kit of models to measure on a new device.
+
+    Copy the kit there, run 'python measure.py', and bring kit-result.json back.
+    """
+    options = parse_options(assignments or ())
+    problem = plugins.load_problem(target, options)
+    with redirect_stdout(sys.stderr):
+        kit = kits.make(
+            problem,
+            target,
+            options,
+            out,
+            probes=designs,
+            proxy_designs=proxy_designs,
+            seed=seed,
+        )
+    if as_json:
+        files = [model["file"] for model in kit["models"]]
+        print_json({"directory": str(out), "kit": kit["kit"], "files": files})
+    else:
+        print(f"{len(kit['models'])} models of {designs} designs are in {out}.")
+        print("Copy it to the device, run 'python measure.py' there (it needs numpy and")
+        print("onnxruntime), and bring kit-result.json back for 'evonas device fit NAME'.")
+
+
+@device.command(epilog="Example: evonas device fit pi4 kit-result.json")
+def fit(
+    name: Name,
+    result: Annotated[
+        Path, typer.Argument(metavar="kit-result.json", help="What measure.py wrote.")
+    ],
+    proxies: Annotated[
+        list[str] | None,
+        typer.Option("--proxy", metavar="NAME", help="A device known before; may be repeated."),
+    ] = None,
+    devices: Devices = profiles.DEVICES,
+    as_json: AsJson = False,
+) -> None:
+    """Make a device's profile from what was measured there, and say whether to trust it."""
+    profiles.check_name(name)
+    known = [profiles.load(proxy, devices) for proxy in proxies or ()]
+    profile = profiles.fit(name, read_result(result), known)
+    path = profile.save(devices)
+    _show(profile, path, as_json)
+
+
+@device.command("list", epilog="Example: evonas device list")
+def list_devices(devices: Devices = profiles.DEVICES, as_json: AsJson = False) -> None:
+    """List the devices that are known."""
+    found = [_summary(profiles.load(name, devices)) for name in profiles.names(devices)]
+    if as_json:
+        print_json(found)
+        return
+    table = _table("name", "problem", "threads", "trusted", "error", "processor")
+    for row in found:
+        worst = max(kind["error"] for kind in row["kinds"].values())
+        trusted = "yes" if row["trusted"] else "no"
+        processor = str(row["host"].get("processor", ""))
+        table.add_row(
+            row["name"], row["problem"], str(row["threads"]), trusted, f"{worst:.1%}", processor
+        )
+    console(sys.stdout).print(table if found else f"No devices in {devices}.")
+
+
+@device.command(epilog="Example: evonas device show pi4")
+def show(name: Name, devices: Devices = profiles.DEVICES, as_json: AsJson = False) -> None:
+    """Show a device's profile: predicted against measured, and whether to trust it."""
+    _show(profiles.load(name, devices), devices / f"{name}.json", as_json)
+
+
+def _summary(profile: Profile) -> dict[str, Any]:
+    """What of a profile is worth reading."""
+    kinds = {
+        kind: {key: value for key, value in entry.items() if key != "predictor"}
+        for kind, entry in profile.content["kinds"].items()
+    }
+    kept = ("name", "problem", "options", "threads", "host", "proxies", "kit")
+    return {
+        **{key: profile.content[key] for key in kept},
+        "trusted": profile.trusted,
+        "kinds": kinds,
+    }
+
+
+def _show(profile: Profile, path: Path, as_json: bool) -> None:
+    if as_json:
+        print_json({"file": str(path), **_summary(profile)})
+        return
+    out = console(sys.stdout)
+    for kind, entry in profile.content["kinds"].items():
+        out.print(f"{kind} [ms], each predicted from the other probes:")
+        table = _table("design", "measured", "predicted", "90% interval", "off by")
+        for row in entry["probes"]:
+            table.add_row(
+                str(row["design"]),
+                f"{row['measured']:.4g}",
+                f"{row['predicted']:.4g}",
+                f"{row['lower']:.4g} to {row['upper']:.4g}",
+                f"{row['predicted'] / row['measured'] - 1:+.1%}",
+            )
+        out.print(table)
+        _print_verdict(out, kind, entry)
+    proxies = ", ".join(profile.content["proxies"])
+    out.print(f"{path}: {profile.content['threads']} threads; proxies: {proxies}.")
+
+
+def _print_verdict(out: Console, kind: str, entry: dict[str, Any]) -> None:
+    found = f"error {entry['error']:.1%}, rank correlation {entry['spearman']:.2f}"
+    if entry["trusted"]:
+        out.print(f"{kind}: to be trusted ({entry['method']}; {found}).\n")
+        return
+    out.print(f"{kind}: NOT to be trusted ({entry['method']}; {found}). Measure these too, with a")
+    out.print(f"kit of --designs {len(entry['probes']) + len(entry['next'])}:")
+    for genome in entry["next"]:
+        out.print(f"  {genome_key(genome)}")
+    out.print()
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="left" if column in ("name", "problem") else "right")
+    return table

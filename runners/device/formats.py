@@ -1,0 +1,171 @@
+"""What kits and results hold, and the checks of files that come from elsewhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, Field, ValidationError
+
+from evonas.errors import DataError
+from evonas.space import FloatArray, Value
+
+FORMAT = 1
+
+WILD = 0.15
+"""Relative standard error of a model's time from which on it says nothing."""
+
+WILD_SHARE = 0.25
+"""Share of such models up to which the others are still believed."""
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(allow_inf_nan=False, gt=0)]
+NotNegative = Annotated[float, Field(allow_inf_nan=False, ge=0)]
+
+
+class Model(BaseModel):
+    """A model file of a kit: one kind (head, tail) of a design."""
+
+    name: str
+    kind: str
+    design: int
+    file: str
+    sha256: str
+
+
+class Kit(BaseModel):
+    """The content of ``kit.json``.
+
+    Args:
+        kit: Identifier: SHA-256 of all else.
+        problem: As it was named on the command line.
+        options: Of the problem.
+        space: As :meth:`evonas.Space.describe` gives it.
+        kinds: Kind of model -> the metric that is its time.
+        reference: Name of the model that all are measured against.
+        models: The probes' models.
+        designs: Genomes, of which the probes are some.
+        proxy_ms: Kind -> time of each design on the proxy in ms; 0 where it has no such model.
+        views: Name -> description of each design.
+    """
+
+    format: Literal[1]
+    kit: str
+    problem: str
+    options: dict[str, Any]
+    space: list[dict[str, Any]]
+    kinds: dict[str, str]
+    reference: str
+    models: list[Model]
+    designs: list[dict[str, Value]]
+    proxy_ms: dict[str, list[NotNegative]]
+    views: dict[str, list[list[Finite]]]
+
+    def rows(self, kind: str) -> list[int]:
+        """Indices of the designs that have a model of a kind."""
+        return [index for index, ms in enumerate(self.proxy_ms[kind]) if ms > 0]
+
+    def views_of(self, rows: list[int]) -> dict[str, FloatArray]:
+        """Views of some designs, shape (designs, columns) each."""
+        return {name: np.array(view, dtype=float)[rows] for name, view in self.views.items()}
+
+
+class Measured(BaseModel):
+    """What a device took for a model."""
+
+    name: str
+    kind: str
+    design: int
+    ms: Positive
+    spread: NotNegative
+    bursts: Annotated[int, Field(ge=1)]
+
+    @property
+    def uncertainty(self) -> float:
+        """Relative standard error of the time: that of a median of as many bursts."""
+        return 1.2533 * self.spread / math.sqrt(self.bursts)
+
+
+class Result(BaseModel):
+    """What ``measure.py`` wrote."""
+
+    format: Literal[1]
+    kit: str
+    complete: bool
+    threads: int
+    host: dict[str, Any]
+    reference_ms: Positive
+    models: list[Measured]
+    made_from: Kit
+
+
+def identify(content: Mapping[str, Any]) -> str:
+    """Identify a kit by its content."""
+    rest = {key: value for key, value in content.items() if key != "kit"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Read a file that somebody else may have damaged.
+
+    Raises:
+        DataError: It is missing, or no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"there is no {what} '{path}'") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{what} '{path}' is damaged: {error}") from None
+
+
+def read_result(path: Path) -> Result:
+    """Read and check what ``measure.py`` wrote.
+
+    Raises:
+        DataError: It is missing, damaged, incomplete, or says nothing.
+    """
+    raw = read_json(path, "result")
+    version = raw.get("format") if isinstance(raw, dict) else None
+    if version != FORMAT:
+        raise DataError(
+            f"'{path}' has the format {version!r}, not {FORMAT}; give what measure.py wrote"
+        )
+    try:
+        result = Result.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"result '{path}' is damaged at {place}: {first['msg']}") from None
+    if not result.kit == result.made_from.kit == identify(raw["made_from"]):
+        raise DataError(f"result '{path}' is damaged: its kit is not what the kit's number says")
+    _check_models(path, result)
+    return result
+
+
+def _check_models(path: Path, result: Result) -> None:
+    kit = result.made_from
+    expected = {(model.name, model.kind, model.design) for model in kit.models}
+    found = [(model.name, model.kind, model.design) for model in result.models]
+    if unknown := set(found) - expected:
+        raise DataError(f"result '{path}' holds '{min(unknown)[0]}', which is not of its kit")
+    if len(found) != len(set(found)):
+        raise DataError(f"result '{path}' holds a model twice")
+    if missing := sorted(name for name, *_ in expected - set(found)):
+        raise DataError(
+            f"result '{path}' lacks {len(missing)} of {len(expected)} models, "
+            f"{missing[0]} for one; run measure.py again to go on"
+        )
+    if not result.complete:
+        raise DataError(f"result '{path}' is not complete; run measure.py again to go on")
+    wild = [model for model in result.models if model.uncertainty > WILD]
+    if len(wild) > WILD_SHARE * len(found):
+        raise DataError(
+            f"{len(wild)} of {len(found)} times in '{path}' are uncertain by more than {WILD:.0%}; "
+            "measure again while nothing else runs on the device, or with more --seconds-per-model"
+        )

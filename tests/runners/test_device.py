@@ -1,0 +1,285 @@
+import copy
+import json
+import re
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+from evonas import plugins
+from runners.cli import main
+from runners.device import profile
+from runners.device.formats import Kit, identify
+
+PROBLEM = """
+    import onnx
+    from onnx import TensorProto, helper
+
+    from evonas import Choice, InfeasibleError, Integer, Metric, Objective, Problem, Space
+
+
+    class Stack(Problem):
+        '''Matrix products: some on the device, the others on the server.'''
+
+        space = Space(Integer("head", 1, 8), Integer("tail", 0, 6), Choice("size", [16, 48, 80]))
+        metrics = [Metric("head_ms", "ms"), Metric("tail_ms", "ms")]
+        objectives = [Objective("head_ms"), Objective("tail_ms")]
+        timed_models = {"head": "head_ms", "tail": "tail_ms"}
+
+        def __init__(self, scale: float = 1.0):
+            self.scale = scale
+
+        def evaluate(self, genome, metrics):
+            if genome["head"] == 8 and genome["tail"] == 6:
+                raise InfeasibleError("too deep")
+            one = self.scale * (genome["size"] / 48) ** 2
+            return {"head_ms": one * genome["head"], "tail_ms": one * genome["tail"]}
+
+        def export(self, genome, directory):
+            for kind in ("head", "tail"):
+                count, size = genome[kind], genome["size"]
+                nodes = [
+                    helper.make_node("MatMul", [f"x{i}", "x0"], [f"x{i + 1}"])
+                    for i in range(count)
+                ]
+                values = [
+                    helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", size, size])
+                    for n in ("x0", f"x{count}")
+                ]
+                graph = helper.make_graph(nodes, kind, values[:1], values[1:])
+                opset = [helper.make_opsetid("", 18)]
+                model = helper.make_model(graph, opset_imports=opset, ir_version=8)
+                onnx.save(model, directory / f"{kind}.onnx")
+
+
+    class NoModels(Stack):
+        timed_models = {}
+
+
+    class Forgetful(Stack):
+        def export(self, genome, directory):
+            pass
+
+
+    class Other(Stack):
+        space = Space(Integer("head", 1, 9), Integer("tail", 0, 6), Choice("size", [16, 48, 80]))
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A kit of a small problem."""
+    folder = tmp_path_factory.mktemp("device")
+    (folder / "stack.py").write_text(textwrap.dedent(PROBLEM))
+    assert main(probe(folder)) == 0
+    return folder
+
+
+def probe(folder, name="Stack", out="kit", *options):
+    problem = f"{folder / 'stack.py'}:{name}"
+    return [
+        "device",
+        "probe",
+        problem,
+        "--out",
+        str(folder / out),
+        "--designs",
+        "8",
+        "--proxy-designs",
+        "60",
+        *options,
+    ]
+
+
+def measured(folder, slower=lambda design, kind, ms: 3 * ms, kit="kit"):
+    """A result as measure.py writes it, on a device that is so much slower."""
+    content = json.loads((folder / kit / "kit.json").read_text())
+    models = []
+    for model in content["models"]:
+        ms = content["proxy_ms"][model["kind"]][model["design"]]
+        ms = slower(content["designs"][model["design"]], model["kind"], ms)
+        named = {key: model[key] for key in ("name", "kind", "design")}
+        models.append({**named, "ms": ms, "spread": 0.02, "bursts": 20})
+    return {
+        "format": 1,
+        "kit": content["kit"],
+        "complete": True,
+        "threads": 1,
+        "host": {"processor": "abacus"},
+        "reference_ms": 1.0,
+        "models": models,
+        "made_from": content,
+    }
+
+
+@pytest.fixture
+def fit(made, tmp_path, capsys):
+    """Fit a result; give the exit code, what was printed, and the error."""
+
+    def run(result, name="board", *options):
+        path = tmp_path / "kit-result.json"
+        path.write_text(result if isinstance(result, str) else json.dumps(result))
+        folder = str(tmp_path / "devices")
+        code = main(["device", "fit", name, str(path), "--devices", folder, *options])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_a_kit_holds_what_a_device_and_a_fit_need(made):
+    content = json.loads((made / "kit" / "kit.json").read_text())
+    assert content["kit"] == identify(content)
+    kit = Kit.model_validate(content)
+    probes = {model.design for model in kit.models}
+    assert len(probes) == 8
+    assert {(m.design, m.kind) for m in kit.models} == {
+        (design, kind) for design in probes for kind in ("head", "tail")
+    }
+    assert kit.reference in {model.name for model in kit.models}
+    names = {path.name for path in (made / "kit").iterdir()}
+    assert names == {"kit.json", "measure.py", *(model.file for model in kit.models)}
+    # Both ends of every gene, no design twice, none that is infeasible, nor a probe without tail.
+    assert {"head": 1, "tail": 0, "size": 16} in kit.designs
+    assert len({json.dumps(design) for design in kit.designs}) == len(kit.designs) > 50
+    assert not any(d["head"] == 8 and d["tail"] == 6 for d in kit.designs)
+    assert all(kit.designs[design]["tail"] for design in probes)
+    assert all(
+        (ms == 0) == (d["tail"] == 0)
+        for d, ms in zip(kit.designs, kit.proxy_ms["tail"], strict=True)
+    )
+
+
+def test_a_kit_is_measured_and_fitted_for_real(made, tmp_path, fit):
+    command = [sys.executable, "-I", str(made / "kit" / "measure.py"), "--seconds-per-model", "0"]
+    out = tmp_path / "measured.json"
+    done = subprocess.run([*command, "--out", str(out)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    code, printed, _ = fit(out.read_text())
+    assert code == 0
+    assert "head: " in printed
+    assert "tail: " in printed
+
+
+def test_a_device_that_is_a_multiple_is_predicted_and_trusted(made, fit, tmp_path, capsys):
+    code, printed, _ = fit(measured(made))
+    assert code == 0
+    assert printed.count("to be trusted") == 2
+    assert "NOT" not in printed
+    found = profile.load("board", tmp_path / "devices")
+    kit = Kit.model_validate(json.loads((made / "kit" / "kit.json").read_text()))
+    for kind in ("head", "tail"):
+        rows = kit.rows(kind)
+        truth = 3 * np.array(kit.proxy_ms[kind])[rows]
+        predicted = found.predictor(kind).predict(kit.views_of(rows))
+        assert np.mean(np.abs(predicted.mean / truth - 1)) < 0.1
+        assert np.corrcoef(predicted.mean, truth)[0, 1] > 0.98
+
+    folder = str(tmp_path / "devices")
+    for command in (["show", "board"], ["list"]):
+        assert main(["device", *command, "--devices", folder]) == 0
+        assert "abacus" in (text := capsys.readouterr().out) or "predicted" in text
+        assert main(["device", *command, "--devices", folder, "--json"]) == 0
+        read = json.loads(capsys.readouterr().out)
+        one = read[0] if isinstance(read, list) else read
+        assert one["name"] == "board"
+        assert one["trusted"]
+        assert one["kinds"]["head"]["metric"] == "head_ms"
+
+
+def test_a_device_that_follows_nothing_known_is_not_trusted(made, fit):
+    rng = np.random.default_rng(0)
+    code, printed, _ = fit(measured(made, lambda *_: float(np.exp(2 * rng.normal()))))
+    assert code == 0
+    assert "NOT to be trusted" in printed
+    assert "--designs 18" in printed
+
+
+def test_devices_that_are_known_are_proxies_of_the_next(made, fit, tmp_path):
+    def slower(genome, kind, ms):
+        return ms * (1 + genome["size"] / 20)
+
+    assert fit(measured(made, slower), "first")[0] == 0
+    code, printed, error = fit(measured(made, slower), "second", "--proxy", "first", "--json")
+    assert code == 0, error
+    assert json.loads(printed)["proxies"] == [profile.HERE, "first"]
+    assert json.loads(printed)["trusted"]
+    assert profile.names(tmp_path / "devices") == ["first", "second"]
+    assert "own --proxy" in fit(measured(made), "first", "--proxy", "first")[2]
+    assert "did you mean 'first'" in fit(measured(made), "third", "--proxy", "frst")[2]
+
+
+def changed(change):
+    def damage(result):
+        result = copy.deepcopy(result)
+        change(result)
+        return result
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda result: json.dumps(result)[:-20], "is damaged"),
+        (lambda result: "[1]", "has the format None"),
+        (changed(lambda r: r.update(format=2)), "has the format 2, not 1"),
+        (changed(lambda r: r.pop("threads")), "damaged at threads"),
+        (changed(lambda r: r["models"].pop()), "lacks 1 of 16 models"),
+        (changed(lambda r: r.update(complete=False)), "is not complete"),
+        (changed(lambda r: r["models"][0].update(ms=float("nan"))), "damaged at models.0.ms"),
+        (changed(lambda r: r["models"][0].update(ms=-1.0)), "damaged at models.0.ms"),
+        (changed(lambda r: r["models"][0].update(name="x")), "'x', which is not of its kit"),
+        (changed(lambda r: r["models"].append(r["models"][0])), "holds a model twice"),
+        (changed(lambda r: r["made_from"]["designs"].pop()), "its kit is not what"),
+        (changed(lambda r: r.update(kit="0")), "its kit is not what"),
+        (
+            changed(lambda r: [m.update(spread=0.9) for m in r["models"][:5]]),
+            "5 of 16 times .* uncertain by more than 15%",
+        ),
+    ],
+)
+def test_results_that_say_nothing_are_refused(made, fit, damage, sentence):
+    code, printed, error = fit(damage(measured(made)))
+    assert code == 2
+    assert not printed
+    assert re.search(sentence, error)
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_proxies_of_another_problem_are_refused(made, fit, tmp_path):
+    assert main(probe(made, "Other", "other")) == 0
+    assert fit(measured(made, kit="other"), "other")[0] == 0
+    code, _, error = fit(measured(made), "board", "--proxy", "other")
+    assert code == 2
+    assert "of another space; give proxies of the kit's problem" in error
+
+
+def test_what_cannot_be_probed_is_refused(made, tmp_path, capsys):
+    for arguments, sentence in (
+        (probe(made, "NoModels", "a"), "must set 'timed_models'"),
+        (probe(made, "Forgetful", "b"), "wrote no 'head.onnx'"),
+        (probe(made), "not an empty folder"),
+        (probe(made, "Stack", "c", "--proxy-designs", "10", "--designs", "30"), "ask for fewer"),
+        (["device", "fit", "x", str(tmp_path / "none.json")], "there is no result"),
+        (["device", "fit", "../x", str(tmp_path / "none.json")], "cannot name a device"),
+        (["device", "show", "x", "--devices", str(tmp_path)], "there is no device 'x'"),
+    ):
+        assert main(arguments) == 2, arguments
+        error = capsys.readouterr().err.strip().splitlines()
+        assert sentence in error[-1]
+
+
+def test_a_damaged_profile_is_refused(made, fit, tmp_path):
+    assert fit(measured(made))[0] == 0
+    arrays = tmp_path / "devices" / "board.npz"
+    arrays.write_bytes(b"?")
+    assert "is damaged" in fit(measured(made), "next", "--proxy", "board")[2]
+    (tmp_path / "devices" / "board.json").write_text("{}")
+    assert "fit it again" in fit(measured(made), "next", "--proxy", "board")[2]
+
+
+def test_predictors_are_reached_as_a_plug_in():
+    assert plugins.names("evonas.transfer") == ["default"]
+    assert plugins.load("evonas.transfer", "default").Transfer
