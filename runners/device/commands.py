@@ -11,13 +11,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from evonas import plugins
+from evonas import device_profile, plugins
+from evonas.device_profile import DEVICES, Profile
 from evonas.space import genome_key
 from runners.config import parse_options
 from runners.device import kit as kits
 from runners.device import profile as profiles
 from runners.device.formats import read_result
-from runners.device.profile import Profile
 from runners.session import console, print_json
 
 device = typer.Typer(help="Make a new device known by a few measurements.", rich_markup_mode=None)
@@ -77,21 +77,21 @@ def fit(
         list[str] | None,
         typer.Option("--proxy", metavar="NAME", help="A device known before; may be repeated."),
     ] = None,
-    devices: Devices = profiles.DEVICES,
+    devices: Devices = DEVICES,
     as_json: AsJson = False,
 ) -> None:
     """Make a device's profile from what was measured there, and say whether to trust it."""
-    profiles.check_name(name)
-    known = [profiles.load(proxy, devices) for proxy in proxies or ()]
+    device_profile.check_name(name)
+    known = [device_profile.load(proxy, devices) for proxy in proxies or ()]
     profile = profiles.fit(name, read_result(result), known)
     path = profile.save(devices)
     _show(profile, path, as_json)
 
 
 @device.command("list", epilog="Example: evonas device list")
-def list_devices(devices: Devices = profiles.DEVICES, as_json: AsJson = False) -> None:
+def list_devices(devices: Devices = DEVICES, as_json: AsJson = False) -> None:
     """List the devices that are known."""
-    found = [_summary(profiles.load(name, devices)) for name in profiles.names(devices)]
+    found = [_summary(device_profile.load(name, devices)) for name in device_profile.names(devices)]
     if as_json:
         print_json(found)
         return
@@ -107,9 +107,9 @@ def list_devices(devices: Devices = profiles.DEVICES, as_json: AsJson = False) -
 
 
 @device.command(epilog="Example: evonas device show pi4")
-def show(name: Name, devices: Devices = profiles.DEVICES, as_json: AsJson = False) -> None:
+def show(name: Name, devices: Devices = DEVICES, as_json: AsJson = False) -> None:
     """Show a device's profile: predicted against measured, and whether to trust it."""
-    _show(profiles.load(name, devices), devices / f"{name}.json", as_json)
+    _show(device_profile.load(name, devices), devices / f"{name}.json", as_json)
 
 
 def _summary(profile: Profile) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
+from evonas.device_profile import read_json
 from evonas.errors import DataError
 from evonas.space import FloatArray, Value
 
@@ -108,20 +109,6 @@ def identify(content: Mapping[str, Any]) -> str:
     """Identify a kit by its content."""
     rest = {key: value for key, value in content.items() if key != "kit"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
-
-
-def read_json(path: Path, what: str) -> Any:
-    """Read a file that somebody else may have damaged.
-
-    Raises:
-        DataError: It is missing, or no JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"there is no {what} '{path}'") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{what} '{path}' is damaged: {error}") from None
 
 
 def read_result(path: Path) -> Result:

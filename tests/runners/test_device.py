@@ -8,7 +8,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from evonas import plugins
+from evonas import device_profile, plugins
 from runners.cli import main
 from runners.device import profile
 from runners.device.formats import Kit, identify
@@ -167,7 +167,7 @@ def test_a_device_that_is_a_multiple_is_predicted_and_trusted(made, fit, tmp_pat
     assert code == 0
     assert printed.count("to be trusted") == 2
     assert "NOT" not in printed
-    found = profile.load("board", tmp_path / "devices")
+    found = device_profile.load("board", tmp_path / "devices")
     kit = Kit.model_validate(json.loads((made / "kit" / "kit.json").read_text()))
     for kind in ("head", "tail"):
         rows = kit.rows(kind)
@@ -205,7 +205,7 @@ def test_devices_that_are_known_are_proxies_of_the_next(made, fit, tmp_path):
     assert code == 0, error
     assert json.loads(printed)["proxies"] == [profile.HERE, "first"]
     assert json.loads(printed)["trusted"]
-    assert profile.names(tmp_path / "devices") == ["first", "second"]
+    assert device_profile.names(tmp_path / "devices") == ["first", "second"]
     assert "own --proxy" in fit(measured(made), "first", "--proxy", "first")[2]
     assert "did you mean 'first'" in fit(measured(made), "third", "--proxy", "frst")[2]
 

@@ -1,0 +1,110 @@
+"""The profile of a device, as ``evonas device fit`` writes it: predictors in JSON and npz."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evonas import plugins
+from evonas.errors import ConfigError, DataError, did_you_mean
+from evonas.space import FloatArray
+
+FORMAT = 1
+DEVICES = Path("results/devices")
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Read a file that somebody else may have damaged.
+
+    Raises:
+        DataError: It is missing, or no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"there is no {what} '{path}'") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{what} '{path}' is damaged: {error}") from None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A device that was fitted.
+
+    Args:
+        content: What is in the JSON file.
+        arrays: What is in the npz file beside it.
+    """
+
+    content: dict[str, Any]
+    arrays: dict[str, FloatArray]
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the predictors of all kinds of models are to be relied on."""
+        return all(kind["trusted"] for kind in self.content["kinds"].values())
+
+    def predictor(self, kind: str) -> Any:
+        """Load the predictor of a kind of model."""
+        arrays = {
+            name.removeprefix(f"{kind}/"): array
+            for name, array in self.arrays.items()
+            if name.startswith(f"{kind}/")
+        }
+        header = self.content["kinds"][kind]["predictor"]
+        return plugins.load("evonas.transfer", "default").Predictor.load(header, arrays)
+
+    def save(self, folder: Path) -> Path:
+        """Write ``NAME.json`` and ``NAME.npz``; the former is written last."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{self.content['name']}.json"
+        np.savez(path.with_suffix(".npz"), allow_pickle=False, **self.arrays)
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(self.content, indent=1), encoding="utf-8")
+        partial.replace(path)
+        return path
+
+
+def names(folder: Path) -> list[str]:
+    """Names of the devices that were fitted."""
+    return sorted(path.stem for path in folder.glob("*.json"))
+
+
+def check_name(name: str) -> None:
+    """Check that a name can be one of a file.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ConfigError(
+            f"'{name}' cannot name a device; use letters, digits, dots, dashes and underscores"
+        )
+
+
+def load(name: str, folder: Path) -> Profile:
+    """Read a device's profile.
+
+    Raises:
+        ConfigError: There is none of this name.
+        DataError: It is damaged, or of another version.
+    """
+    check_name(name)
+    path = folder / f"{name}.json"
+    if not path.is_file():
+        known = names(folder)
+        hint = did_you_mean(name, known) if known else "; 'evonas device fit' makes one"
+        raise ConfigError(f"there is no device '{name}' in '{folder}'{hint}")
+    content = read_json(path, "profile")
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise DataError(f"profile '{path}' is not of format {FORMAT}; fit it again")
+    try:
+        with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
+            return Profile(content, dict(arrays))
+    except (OSError, ValueError) as error:
+        raise DataError(f"profile '{path.with_suffix('.npz')}' is damaged: {error}") from None
