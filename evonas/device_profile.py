@@ -49,6 +49,16 @@ class Profile:
         """Whether the predictors of all kinds of models are to be relied on."""
         return all(kind["trusted"] for kind in self.content["kinds"].values())
 
+    def __str__(self) -> str:
+        kinds = self.content["kinds"].values()
+        probes = max(len(kind["probes"]) for kind in kinds)
+        error = max(kind["error"] for kind in kinds)
+        doubt = "" if self.trusted else ", NOT to be trusted"
+        return (
+            f"{self.content['name']}: predicted from {probes} probes, error {error:.1%}{doubt}; "
+            f"{self.content['threads']} threads"
+        )
+
     def predictor(self, kind: str) -> Any:
         """Load the predictor of a kind of model."""
         arrays = {

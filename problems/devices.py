@@ -3,13 +3,16 @@
 A profile with a factor is *simulated*: its times are those of this machine times the factor, and
 say nothing about memory, caches or missing instructions of the device it stands for. The factors
 of the presets are orders of magnitude, from the float32 multiply-accumulates a second that the
-processor can do at best.
+processor can do at best. A device that ``evonas device fit`` made known is predicted instead.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from evonas import device_profile
+from evonas.device_profile import DEVICES as FITTED
+from evonas.device_profile import Profile
 from evonas.errors import ConfigError
 from problems.profiles import numbers, preset
 
@@ -24,6 +27,7 @@ class Device:
         factor: Its time for a computation, in times of this machine on one thread.
         compute_watts: Drawn while it computes.
         idle_watts: Drawn while it waits or sends, the radio not counted.
+        profile: Predicts its times, which are then not those of this machine.
 
     Raises:
         ConfigError: The factor is not above 0.
@@ -34,6 +38,7 @@ class Device:
     factor: float
     compute_watts: float
     idle_watts: float
+    profile: Profile | None = None
 
     def __post_init__(self) -> None:
         if not self.factor > 0:
@@ -47,6 +52,8 @@ class Device:
         return self.factor != 1
 
     def __str__(self) -> str:
+        if self.profile is not None:
+            return f"{self.profile}; {self.description}"
         if not self.simulated:
             return f"{self.name}: {self.description}"
         return f"{self.name} (simulated, this machine's time x {self.factor:g}): {self.description}"
@@ -97,18 +104,22 @@ DEVICES = {
 
 
 def device(text: str) -> Device:
-    """Find a preset by name, or read ``"factor=20,compute_watts=3,idle_watts=1"``.
+    """Find a preset or a fitted device by name, or read ``"factor=20,compute_watts=3"``.
 
-    Powers that are left out are those of this machine.
+    Powers that are left out are those of this machine, and so are those of a fitted device.
 
     >>> device("factor=20").factor
     20.0
 
     Raises:
-        ConfigError: It is neither.
+        ConfigError: It is none of them.
     """
-    if "=" not in text:
-        return preset("device", text, DEVICES)
     own = DEVICES["this-machine"]
+    if "=" not in text:
+        if text in DEVICES or text not in device_profile.names(FITTED):
+            return preset("device", text, DEVICES)
+        profile = device_profile.load(text, FITTED)
+        return Device(text, "powers assumed", 1, own.compute_watts, own.idle_watts, profile)
     powers = {"compute_watts": own.compute_watts, "idle_watts": own.idle_watts}
-    return Device(text, "as given", **numbers("device", text, ["factor"], powers))
+    given = numbers("device", text, ["factor"], powers)
+    return Device(text, "as given", given["factor"], given["compute_watts"], given["idle_watts"])

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -21,6 +20,7 @@ from problems.split_cnn.datasets import Dataset
 from problems.split_cnn.deploy import deploy
 from problems.split_cnn.evaluator import Evaluator, Images, Labels, Pair, Prepared, views
 from problems.split_cnn.measure import reference_ms
+from problems.split_cnn.predicted import TIMED, PredictedTimes
 from problems.split_cnn.supernet import CALIBRATION_IMAGES
 from problems.split_cnn.training import TrainingSettings
 from problems.split_cnn.weights import cache_folder, load_or_train
@@ -51,7 +51,8 @@ class SplitCNN(Problem):
     Args:
         data: ``digits``, ``folder:PATH``, ``npz:PATH`` or ``module:NAME``; see ``datasets.py``.
         image_size: Resize all images to this many pixels in both directions.
-        device: A preset of ``devices.py``, or ``"factor=20,compute_watts=3,idle_watts=1"``.
+        device: A preset of ``devices.py``, ``"factor=20,compute_watts=3,idle_watts=1"``, or a
+            device fitted by ``evonas device fit``, whose times are predicted.
         server: The same.
         link: A preset of ``links.py``, or ``"uplink_mbps=10,round_trip_ms=30"``.
         objectives: Metrics to minimise, as a list or joined by commas.
@@ -74,7 +75,6 @@ class SplitCNN(Problem):
     """
 
     highlight = "split"
-    timed_models: Mapping[str, str] = MappingProxyType({"head": "device_ms", "tail": "server_ms"})
     final_metrics: ClassVar[Sequence[Metric]] = (Metric("test_error", "%"),)
 
     def __init__(
@@ -111,7 +111,12 @@ class SplitCNN(Problem):
         self._prepared: Prepared | None = None
 
         self.space = architecture.space(self._config)
-        self.metrics = _metrics(self.space.names)
+        runs_on = {"head": self._device, "tail": self._server}
+        images = {"data": data, "image_size": image_size}
+        self._predicted = PredictedTimes(runs_on, self.space, images)
+        self.metrics = [*_metrics(self.space.names), *self._predicted.metrics]
+        if not self._predicted.profiles:  # What is predicted is no time to predict others from.
+            self.timed_models = dict(TIMED)
         names = objectives.split(",") if isinstance(objectives, str) else objectives
         self.objectives = [Objective(name.strip()) for name in names]
         bounds = {
@@ -162,7 +167,7 @@ class SplitCNN(Problem):
         found: dict[str, float] = {}
         if "error" in wanted:
             found["error"] = self._error(genome, *self._scored)
-        if wanted & set(TIMES):
+        if wanted & {*TIMES, *(metric.name for metric in self._predicted.metrics)}:
             found |= self._times(genome)
         if wanted - set(found):
             found |= self._sizes(genome)
@@ -232,10 +237,15 @@ class SplitCNN(Problem):
     def _times(self, genome: Genome) -> dict[str, float]:
         pair = self._pair(genome)
         head, tail = self._evaluator.times(pair)
-        device, server = head * self._device.factor, tail * self._server.factor
+        predicted: dict[str, float] = {}
+        if self._predicted.profiles:
+            predicted = self._predicted.times(self.views([genome]), pair.split.on_device)
+        device = predicted.get("device_ms", head * self._device.factor)
+        server = predicted.get("server_ms", tail * self._server.factor)
         payload = pair.split.payload_bytes
         link = self._link.total_ms(payload)
         return {
+            **predicted,
             "latency_ms": device + link + server,
             "device_ms": device,
             "server_ms": server,

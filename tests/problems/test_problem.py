@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from evonas.errors import DataError, EvonasError, ProblemError, WorkError
+from evonas import device_profile, plugins
+from evonas.device_profile import DEVICES, Profile
+from evonas.errors import ConfigError, DataError, EvonasError, ProblemError, WorkError
 from evonas.plugins import load_problem
 from evonas.problem import check_problem
 from evonas.testing import ProblemSuite, sample_designs
@@ -286,3 +288,58 @@ def test_digits_from_training_to_a_pair(tmp_path, monkeypatch):
     again = SplitCNN(epochs=2)
     again.prepare(silent)
     assert again.evaluate(genome, ["error"])["error"] == found["error"]
+
+
+@pytest.fixture
+def fitted(make, data, tmp_path, monkeypatch):
+    """A device 'board' of which ten designs were measured; its heads take 3 ms per million."""
+    monkeypatch.chdir(tmp_path)
+    plain = make(device="this-machine")
+    rng = np.random.default_rng(0)
+    genomes = [plain.canonical(plain.space.decode(code)) for code in plain.space.sample(30, rng)]
+    views = plain.views(genomes)
+    kinds, arrays = {}, {}
+    for kind in ("head", "tail"):
+        transfer = plugins.load("evonas.transfer", "default").Transfer(views)
+        costs = 0.1 + 3 * views[kind][:10, [1, 4, 7, 10]].sum(axis=1)
+        header, found = transfer.fit(range(10), costs).save()
+        kinds[kind] = {"predictor": header, "probes": [0] * 10, "error": 0.03, "trusted": True}
+        arrays |= {f"{kind}/{name}": array for name, array in found.items()}
+    content = {
+        "format": 1,
+        "name": "board",
+        "problem": "digits",
+        "options": {"data": data},
+        "space": json.loads(json.dumps(plain.space.describe())),
+        "threads": 1,
+        "kinds": kinds,
+    }
+    Profile(content, arrays).save(DEVICES)
+    return plain
+
+
+def test_times_on_a_fitted_device_are_predicted_with_intervals(make, fitted):
+    problem = pickle.loads(pickle.dumps(make(device="board", server="board")))
+    assert any("board: predicted from 10 probes, error 3.0%" in note for note in problem.notes)
+    names = [metric.name for metric in problem.metrics]
+    found = problem.evaluate(DESIGN, names)
+    assert set(found) == set(names)
+    for time in ("device_ms", "server_ms"):
+        assert 0 < found[f"{time}_lower"] < found[time] < found[f"{time}_upper"]
+        kind = "head" if time == "device_ms" else "tail"
+        predictor = device_profile.load("board", DEVICES).predictor(kind)
+        expected = predictor.predict(fitted.views([DESIGN])).mean[0]
+        assert found[time] == pytest.approx(expected)
+    whole = found["device_ms"] + found["link_ms"] + found["server_ms"]
+    assert found["latency_ms"] == pytest.approx(whole)
+    on_device = problem.evaluate({**DESIGN, "split": LAST, "payload_bits": 32}, names)
+    assert on_device["server_ms"] == on_device["server_ms_upper"] == 0
+    assert not problem.timed_models
+    assert fitted.timed_models
+
+
+def test_a_fitted_device_is_for_its_own_networks(fitted):
+    with pytest.raises(ConfigError, match=r"'board' was fitted for other networks: .* 'digits'"):
+        SplitCNN(data="digits", device="board")
+    with pytest.raises(ConfigError, match="there is no device 'bord'"):
+        SplitCNN(device="bord")

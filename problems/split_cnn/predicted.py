@@ -1,0 +1,81 @@
+"""Times of head and tail on devices that ``evonas device fit`` made known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from evonas.errors import ConfigError
+from evonas.problem import Metric
+from evonas.space import FloatArray, Space
+from problems.devices import Device
+
+TIMED = MappingProxyType({"head": "device_ms", "tail": "server_ms"})
+"""Model -> the metric that is its time."""
+
+
+class PredictedTimes:
+    """Predicts the times of models that run on fitted devices, with 90% intervals.
+
+    Args:
+        devices: What runs the head, and what the tail; any may be one that is not fitted.
+        space: Of the problem.
+        images: The options that say what goes into the network.
+
+    Raises:
+        ConfigError: A device was fitted for another space, or for other images.
+    """
+
+    def __init__(
+        self, devices: Mapping[str, Device], space: Space, images: Mapping[str, object]
+    ) -> None:
+        self.profiles = {m: device.profile for m, device in devices.items() if device.profile}
+        described = json.loads(json.dumps(space.describe()))
+        for model, profile in self.profiles.items():
+            content = profile.content
+            options = {"data": "digits", "image_size": None, **content["options"]}
+            if (
+                content["space"] != described
+                or model not in content["kinds"]
+                or any(options[name] != value for name, value in images.items())
+            ):
+                raise ConfigError(
+                    f"device '{content['name']}' was fitted for other networks: problem "
+                    f"'{content['problem']}' with the options {content['options']}"
+                )
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The ends of the intervals."""
+        return [
+            Metric(f"{TIMED[model]}_{end}", "ms", expensive=False)
+            for model in self.profiles
+            for end in ("lower", "upper")
+        ]
+
+    def times(self, views: Mapping[str, FloatArray], on_device: bool) -> dict[str, float]:
+        """Predict a design's times in ms, and the ends of their intervals.
+
+        Args:
+            views: Of the design, shape (1, columns) each.
+            on_device: Whether there is nothing for the tail to do.
+        """
+        found: dict[str, float] = {}
+        for model, predictor in self._predictors.items():
+            times = predictor.predict(views)
+            exists = not (model == "tail" and on_device)
+            found[TIMED[model]] = exists * float(times.mean[0])
+            found[f"{TIMED[model]}_lower"] = exists * float(times.lower[0])
+            found[f"{TIMED[model]}_upper"] = exists * float(times.upper[0])
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is built again."""
+        return {name: value for name, value in vars(self).items() if name != "_predictors"}
+
+    @cached_property
+    def _predictors(self) -> dict[str, Any]:
+        return {model: profile.predictor(model) for model, profile in self.profiles.items()}
