@@ -116,8 +116,9 @@ def device(text: str) -> Device:
     """
     own = DEVICES["this-machine"]
     if "=" not in text:
-        if text in DEVICES or text not in device_profile.names(FITTED):
-            return preset("device", text, DEVICES)
+        fitted = device_profile.names(FITTED)
+        if text in DEVICES or text not in fitted:
+            return preset("device", text, {**dict.fromkeys(fitted, own), **DEVICES})
         profile = device_profile.load(text, FITTED)
         return Device(text, "powers assumed", 1, own.compute_watts, own.idle_watts, profile)
     powers = {"compute_watts": own.compute_watts, "idle_watts": own.idle_watts}

@@ -158,6 +158,14 @@ def search(
         ),
     ] = None,
     assignments: Options = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A preset, or a device that 'evonas device fit' made known; "
+            "short for --set device=NAME.",
+        ),
+    ] = None,
     surrogate: Annotated[
         bool | None,
         typer.Option(
@@ -196,6 +204,8 @@ def search(
     }
     given = {name: value for name, value in settings.items() if value is not None}
     options = parse_options(assignments or ())
+    if device is not None:
+        options["device"] = device
     if target.endswith((".yaml", ".yml")):
         config = make_config(given, options, Path(target))
     else:
