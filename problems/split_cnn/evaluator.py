@@ -92,7 +92,7 @@ class Evaluator:
     def sketch(self, architecture: Architecture, cut: int, bits: int) -> Split:
         """Cut a sub-network that has the right sizes, but is not calibrated, to save the time."""
         few = self._calibration[:2]
-        return Split.at(self._supernet.subnet(architecture, few), cut, bits, few)
+        return Split.at(self._supernet.outline(architecture), cut, bits, few)
 
     def error(self, pair: Pair, images: Images, labels: Labels) -> float:
         """Share of images that a pair classifies wrongly, in %."""

@@ -14,7 +14,7 @@ convolutions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -117,7 +117,14 @@ class Layer:
         factor = self.conv.scale[: self.outputs] / (variance + EPSILON).sqrt()
         weight = self.weight * factor[:, None, None, None]
         bias = self.conv.shift[: self.outputs] - mean * factor
-        return Conv(_array(weight), _array(bias), self.conv.stride, self.groups, self.conv.relu), y
+        return self._convolution(weight, bias), y
+
+    def unfolded(self) -> Conv:
+        """Return the convolution without statistics."""
+        return self._convolution(self.weight, self.conv.shift[: self.outputs])
+
+    def _convolution(self, weight: Tensor, bias: Tensor) -> Conv:
+        return Conv(_array(weight), _array(bias), self.conv.stride, self.groups, self.conv.relu)
 
 
 @dataclass(frozen=True)
@@ -254,7 +261,23 @@ class Supernet(nn.Module):
                 convs.append(conv)
             x = x + y if block.residual else y
             blocks.append(Block(block.name, tuple(convs), block.residual))
-        weight = self.classifier_weight[:, : x.shape[1]]
+        return self._with_classifier(blocks, x.shape[1])
+
+    @torch.no_grad()
+    def outline(self, architecture: Architecture) -> SubNet:
+        """Take a sub-network out without statistics: it has the right sizes, but no right values.
+
+        Nothing is computed, so that it takes a fraction of the time of :meth:`subnet`.
+        """
+        slices = list(self.slices(architecture))
+        blocks = [
+            Block(block.name, tuple(layer.unfolded() for layer in block.layers), block.residual)
+            for block in slices
+        ]
+        return self._with_classifier(blocks, slices[-1].layers[-1].outputs)
+
+    def _with_classifier(self, blocks: Sequence[Block], channels: int) -> SubNet:
+        weight = self.classifier_weight[:, :channels]
         classifier = Classifier("classifier", _array(weight), _array(self.classifier_bias))
         return SubNet(self.config.image, tuple(blocks), classifier)
 

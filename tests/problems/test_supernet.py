@@ -177,3 +177,12 @@ def test_weights_of_another_size_are_refused():
         Supernet.load(SMALL, {**arrays, "x": arrays[name]})
     with pytest.raises(DataError, match=r"shape \(1,\).*must have \(4, 2, 3, 3\)"):
         Supernet.load(SMALL, {**arrays, name: np.zeros(1, np.float32)})
+
+
+@pytest.mark.parametrize("architecture", [MIDDLE, largest(CONFIG)])
+def test_an_outline_has_the_sizes_of_the_sub_network(architecture):
+    net = random_net(CONFIG)
+    whole, outline = net.subnet(architecture, random_images(CONFIG, 4)), net.outline(architecture)
+    assert outline.macs == whole.macs
+    assert outline.params == whole.params
+    assert outline.shapes == whole.shapes
