@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -187,3 +188,42 @@ def transfer(
 
     rows = [row for of in result["methods"].values() for row in of]
     print(pd.DataFrame(rows).to_string(index=False, float_format="%.3g"))
+
+
+@bench.command("device", epilog="Example: evonas bench device --python bare/bin/python")
+def new_device(
+    python: Annotated[
+        str,
+        typer.Option(
+            help="Interpreter with numpy and onnxruntime that measures.", show_default="this one"
+        ),
+    ] = sys.executable,
+    probes: Annotated[int, typer.Option(help="Designs in the kit.", min=4)] = 10,
+    held_out: Annotated[int, typer.Option(help="Designs to compare on.", min=5)] = 50,
+    proxy_designs: Annotated[int, typer.Option(help="Designs measured here.", min=10)] = 200,
+    seconds_per_model: Annotated[float, typer.Option(help="That measure.py takes.", min=0)] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the designs.")] = 0,
+    out: Out = RESULTS,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how well a probe kit makes new devices known, for real and simulated."""
+    from runners.bench.device import run
+
+    with redirect_stdout(sys.stderr):
+        result = run(
+            out,
+            python,
+            probes=probes,
+            held_out=held_out,
+            proxy_designs=proxy_designs,
+            seconds_per_model=seconds_per_model,
+            seed=seed,
+        )
+    if as_json:
+        print_json(result)
+        return
+    import pandas as pd
+
+    rows = [row for of in result["methods"].values() for row in of]
+    print(pd.DataFrame(rows).to_string(index=False, float_format="%.3g"))
+    print("measured with", json.dumps(result["interpreter"]))

@@ -48,6 +48,7 @@ class Kit(BaseModel):
         options: Of the problem.
         space: As :meth:`evonas.Space.describe` gives it.
         kinds: Kind of model -> the metric that is its time.
+        made_on: The processor of the proxy.
         reference: Name of the model that all are measured against.
         models: The probes' models.
         designs: Genomes, of which the probes are some.
@@ -61,6 +62,7 @@ class Kit(BaseModel):
     options: dict[str, Any]
     space: list[dict[str, Any]]
     kinds: dict[str, str]
+    made_on: str
     reference: str
     models: list[Model]
     designs: list[dict[str, Value]]

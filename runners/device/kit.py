@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,6 +22,7 @@ from evonas.errors import DataError, InfeasibleError, ProblemError
 from evonas.problem import Problem, Report
 from evonas.space import FloatArray, Value, genome_key
 from runners.device.formats import FORMAT, identify
+from runners.device.measure import processor
 
 SCRIPT = Path(__file__).with_name("measure.py")
 
@@ -28,6 +30,29 @@ TRIES = 50
 """Draws for each design that is wanted, in spaces of which many genomes are one design."""
 
 REPORT_EVERY = 20
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is known about some designs on the machine that makes a kit.
+
+    Args:
+        designs: Genomes in canonical form.
+        costs: Kind of model -> ms on this machine, shape (designs,); 0 where there is no model.
+        views: Name -> description, shape (designs, columns).
+    """
+
+    designs: list[dict[str, Value]]
+    costs: dict[str, FloatArray]
+    views: Mapping[str, FloatArray]
+
+    def take(self, rows: Sequence[int]) -> Survey:
+        """The part of some designs."""
+        return Survey(
+            [self.designs[row] for row in rows],
+            {kind: ms[rows] for kind, ms in self.costs.items()},
+            {name: view[rows] for name, view in self.views.items()},
+        )
 
 
 def make(
@@ -41,7 +66,7 @@ def make(
     seed: int = 0,
     report: Report = print,
 ) -> dict[str, Any]:
-    """Write a kit.
+    """Write a kit of the designs that tell most of a new device.
 
     Args:
         problem: Prepared here.
@@ -60,6 +85,20 @@ def make(
         UsageError: The problem has no timed models, the folder is not empty, or the space has
             too few designs.
     """
+    check(problem, reference, out)
+    problem.prepare(report)
+    drawn = sample_designs(problem, proxy_designs, np.random.default_rng(seed))
+    known = survey(problem, drawn, report)
+    chosen = choose(known, probes, seed)
+    return write(problem, reference, options, out, known, chosen, report=report)
+
+
+def check(problem: Problem, reference: str, out: Path) -> None:
+    """Check that a kit can be made.
+
+    Raises:
+        UsageError: The problem has no timed models, or the folder is not empty.
+    """
     if not problem.timed_models:
         raise ProblemError(
             f"problem '{reference}' does not say which metric is the time of which model; "
@@ -67,32 +106,54 @@ def make(
         )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"'{out}' is there already and not an empty folder; name another --out")
-    problem.prepare(report)
-    rng = np.random.default_rng(seed)
-    drawn = sample_designs(problem, proxy_designs, rng)
-    designs, costs = measure_here(problem, drawn, report)
-    views = plugins.load("evonas.transfer", "default").problem_views(problem, designs)
-    chosen = choose(views, costs, probes, seed)
 
+
+def write(
+    problem: Problem,
+    reference: str,
+    options: Mapping[str, object],
+    out: Path,
+    known: Survey,
+    chosen: Sequence[int],
+    *,
+    labels: Sequence[str] = (),
+    report: Report = print,
+) -> dict[str, Any]:
+    """Write a kit of chosen designs.
+
+    Args:
+        problem: Prepared.
+        reference: How it is named on the command line.
+        options: Of the problem.
+        out: The folder.
+        known: The designs.
+        chosen: Rows of those to measure on the device.
+        labels: How files and tables call the chosen ones; left out, by their rows.
+        report: Receives progress.
+
+    Returns:
+        The content of ``kit.json``.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    models = [
-        model
-        for number, design in enumerate(chosen, 1)
-        for model in _export(problem, designs[design], design, out, report, number)
-    ]
-    first = next(iter(problem.timed_models))
-    middle = sorted(chosen, key=lambda design: costs[first][design])[len(chosen) // 2]
+    models = []
+    for number, row in enumerate(chosen):
+        label = labels[number] if labels else str(row)
+        models += _export(problem, known, row, label, out)
+        report(f"{number + 1} of {len(chosen)} designs are exported.")
+    alike = [model for model in models if model["kind"] == models[0]["kind"]]
+    alike.sort(key=lambda model: float(known.costs[model["kind"]][model["design"]]))
     content: dict[str, Any] = {
         "format": FORMAT,
         "problem": reference,
         "options": dict(options),
         "space": problem.space.describe(),
         "kinds": dict(problem.timed_models),
-        "reference": f"{middle}-{first}",
+        "made_on": processor(),
+        "reference": alike[len(alike) // 2]["name"],
         "models": models,
-        "designs": designs,
-        "proxy_ms": {kind: ms.tolist() for kind, ms in costs.items()},
-        "views": {name: view.tolist() for name, view in views.items()},
+        "designs": known.designs,
+        "proxy_ms": {kind: ms.tolist() for kind, ms in known.costs.items()},
+        "views": {name: view.tolist() for name, view in known.views.items()},
     }
     content = json.loads(json.dumps(content))  # As it will be read.
     content["kit"] = identify(content)
@@ -116,14 +177,8 @@ def sample_designs(
     return list(found.values())
 
 
-def measure_here(
-    problem: Problem, designs: Sequence[dict[str, Value]], report: Report
-) -> tuple[list[dict[str, Value]], dict[str, FloatArray]]:
-    """Measure the models' times on this machine.
-
-    Returns:
-        The designs that are feasible; kind of model -> ms, shape (designs,).
-    """
+def survey(problem: Problem, designs: Sequence[dict[str, Value]], report: Report) -> Survey:
+    """Measure and describe designs on this machine; infeasible ones are left out."""
     metrics = list(problem.timed_models.values())
     kept, rows = [], []
     for number, genome in enumerate(designs, 1):
@@ -136,61 +191,57 @@ def measure_here(
         if number % REPORT_EVERY == 0 or number == len(designs):
             report(f"{number} of {len(designs)} designs are measured on this machine.")
     table = np.array(rows).reshape(len(rows), len(metrics))
-    return kept, dict(zip(problem.timed_models, table.T, strict=True))
+    costs = dict(zip(problem.timed_models, table.T, strict=True))
+    views = plugins.load("evonas.transfer", "default").problem_views(problem, kept)
+    return Survey(kept, costs, views)
 
 
-def choose(
-    views: Mapping[str, FloatArray], costs: Mapping[str, FloatArray], count: int, seed: int
-) -> list[int]:
+def choose(known: Survey, count: int, seed: int) -> list[int]:
     """Choose the designs to measure on a new device, the same number for each kind of model.
 
     Raises:
         DataError: Fewer designs have models of all kinds.
     """
     transfer = plugins.load("evonas.transfer", "default").Transfer
-    usable = np.flatnonzero((np.column_stack(list(costs.values())) > 0).all(axis=1))
+    usable = np.flatnonzero((np.column_stack(list(known.costs.values())) > 0).all(axis=1))
     if len(usable) < count:
         raise DataError(
             f"{count} designs are asked for, but {len(usable)} of those drawn have models of all "
             "kinds; ask for fewer, or for more --proxy-designs"
         )
-    rows = {name: view[usable] for name, view in views.items()}
+    some = known.take(usable.tolist())
     chosen: list[int] = []
-    for number, ms in enumerate(costs.values(), 1):
-        share = count * number // len(costs) - len(chosen)
+    for number, ms in enumerate(some.costs.values(), 1):
+        share = count * number // len(some.costs) - len(chosen)
         if share:
-            fitted = transfer(rows, ms[usable, None], seed=seed)
+            fitted = transfer(some.views, ms[:, None], seed=seed)
             chosen += fitted.choose_probes(share, chosen)
     return [int(usable[index]) for index in chosen]
 
 
 def _export(
-    problem: Problem,
-    genome: dict[str, Value],
-    design: int,
-    out: Path,
-    report: Report,
-    number: int,
+    problem: Problem, known: Survey, row: int, label: str, out: Path
 ) -> list[dict[str, Any]]:
     """Write a design's models, and describe them."""
     models = []
     with TemporaryDirectory() as folder:
-        problem.export(genome, Path(folder))
-        for kind in problem.timed_models:
+        problem.export(known.designs[row], Path(folder))
+        for kind, ms in known.costs.items():
+            if not ms[row]:
+                continue
             source = Path(folder) / f"{kind}.onnx"
             if not source.is_file():
                 raise ProblemError(f"the problem's export wrote no '{source.name}'")
-            name = f"{design}-{kind}"
+            name = f"{label}-{kind}"
             shutil.copy(source, out / f"{name}.onnx")
             digest = hashlib.sha256(source.read_bytes()).hexdigest()
             models.append(
                 {
                     "name": name,
                     "kind": kind,
-                    "design": design,
+                    "design": row,
                     "file": f"{name}.onnx",
                     "sha256": digest,
                 }
             )
-    report(f"Probe {number} is exported.")
     return models
