@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,13 @@ import numpy as np
 
 from evonas import plugins
 from evonas.errors import ConfigError, DataError, did_you_mean
-from evonas.space import FloatArray
+from evonas.space import FloatArray, genome_key
 
-FORMAT = 1
+FORMAT = 2
 DEVICES = Path("results/devices")
+
+NORMAL_QUANTILE = 1.645
+"""Half the width of a 90% interval in standard errors."""
 
 
 def read_json(path: Path, what: str) -> Any:
@@ -49,15 +53,27 @@ class Profile:
         """Whether the predictors of all kinds of models are to be relied on."""
         return all(kind["trusted"] for kind in self.content["kinds"].values())
 
+    @property
+    def probes(self) -> int:
+        """Number of designs that were measured on the device."""
+        return max(len(kind["probes"]) for kind in self.content["kinds"].values())
+
     def __str__(self) -> str:
-        kinds = self.content["kinds"].values()
-        probes = max(len(kind["probes"]) for kind in kinds)
-        error = max(kind["error"] for kind in kinds)
+        error = max(kind["error"] for kind in self.content["kinds"].values())
         doubt = "" if self.trusted else ", NOT to be trusted"
         return (
-            f"{self.content['name']}: predicted from {probes} probes, error {error:.1%}{doubt}; "
-            f"{self.content['threads']} threads"
+            f"{self.content['name']}: predicted from {self.probes} probes, "
+            f"error {error:.1%}{doubt}; {self.content['threads']} threads"
         )
+
+    def measured(self, kind: str) -> dict[str, tuple[float, float, float]]:
+        """Look up what was measured: key of a design -> ms, and the ends of its 90% interval."""
+        found = {}
+        for row in self.content["kinds"][kind]["probes"]:
+            factor = math.exp(NORMAL_QUANTILE * row["uncertainty"])
+            ms = row["measured"]
+            found[genome_key(row["genome"])] = (ms, ms / factor, ms * factor)
+        return found
 
     def predictor(self, kind: str) -> Any:
         """Load the predictor of a kind of model."""

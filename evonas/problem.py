@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from evonas.errors import ProblemError, did_you_mean
 from evonas.space import FloatArray, Genome, Space, Value
+
+if TYPE_CHECKING:
+    from evonas.device_profile import Profile
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,7 @@ class Problem(ABC):
         notes: Lines shown wherever results are shown (a simulated device, say); figures show
             each up to its first colon.
         highlight: The numeric gene that figures colour the front by, if one tells designs apart.
+        profiles: Fitted devices that its times are predicted for.
         timed_models: File name, without ``.onnx``, of a model that :meth:`export` writes -> the
             metric that is its time in ms, or a fixed multiple of it.
     """
@@ -128,6 +132,7 @@ class Problem(ABC):
     final_metrics: ClassVar[Sequence[Metric]] = ()
     notes: Sequence[str] = ()
     highlight: str | None = None
+    profiles: Sequence[Profile] = ()
     timed_models: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
@@ -210,6 +215,11 @@ class Problem(ABC):
         """Whether :meth:`export` writes something."""
         return type(self).export is not Problem.export
 
+    @property
+    def probes(self) -> dict[str, int]:
+        """Count the designs that were measured on each fitted device: they are evaluations, too."""
+        return {profile.content["name"]: profile.probes for profile in self.profiles}
+
     def metric(self, name: str) -> Metric:
         """Find a metric, the final ones included, by name."""
         for metric in (*self.metrics, *self.final_metrics):
@@ -246,6 +256,7 @@ class Problem(ABC):
                 }
                 for c in self.constraints
             ],
+            "probes": self.probes,
             "notes": list(self.notes),
             "highlight": self.highlight,
         }

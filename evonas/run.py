@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -84,7 +85,8 @@ class Run:
         Returns:
             ``problem``, ``state`` (``running``, ``finished``, ``exhausted``, ``stopped``, or
             ``interrupted`` when the process that wrote it is gone), ``proposed``, ``evaluated``,
-            ``pruned``, ``audited``, ``failed``, ``infeasible``, ``front_size``, ``hypervolume``,
+            ``probes`` (fitted device -> designs that were measured there), ``pruned``,
+            ``audited``, ``failed``, ``infeasible``, ``front_size``, ``hypervolume``,
             and with a surrogate what :func:`evonas.outcome.surrogate_report` says.
         """
         meta, counts = self.meta, self._journal.counts()
@@ -101,6 +103,7 @@ class Run:
             "state": state,
             "proposed": counts["proposed"],
             "evaluated": len(evaluations),
+            "probes": meta["description"].get("probes", {}),
             "pruned": counts.get("prune", 0),
             "audited": counts.get("audit", 0),
             "failed": counts.get("failed", 0) + counts.get("timeout", 0),
@@ -182,7 +185,8 @@ def search(
 
     Args:
         problem: What to search.
-        evaluations: End after this many; 200 when no budget is given.
+        evaluations: End after this many, the probes of fitted devices included; 200 when no budget
+            is given.
         seconds: End after this wall time.
         generations: End after this many batches.
         seed: Of everything random in the search.
@@ -235,6 +239,7 @@ def search(
         "budget": {"evaluations": evaluations, "seconds": seconds, "generations": generations},
     }
     _check_settings(settings)
+    _budget(problem, settings)
     optimizer, gate = _strategy(problem, settings, surrogate)
     directory = None if out is None else Path(out)
     if directory is not None:
@@ -310,6 +315,7 @@ def resume(
             settings |= {"runner": runner, "runner_options": {}}
         settings["runner_options"] = settings.get("runner_options", {}) | dict(runner_options or {})
         _check_settings(settings)
+        _budget(problem, settings)
         chosen = runner or settings["runner"]
         if chosen is None:
             raise RunError(f"run '{directory}' had a runner of its own; pass it to resume")
@@ -360,6 +366,19 @@ def _made(
         runner.close()
 
 
+def _budget(problem: Problem, settings: Mapping[str, Any]) -> Budget:
+    """What is left of the budget when the probes of fitted devices are counted."""
+    budget, probes = Budget(**settings["budget"]), sum(problem.probes.values())
+    if budget.evaluations is None or not probes:
+        return budget
+    if budget.evaluations <= probes:
+        raise UsageError(
+            f"the budget is {budget.evaluations} evaluations, and {probes} were made already, as "
+            f"probes of {' and '.join(problem.probes)}; give more than {probes}"
+        )
+    return replace(budget, evaluations=budget.evaluations - probes)
+
+
 def _strategy(
     problem: Problem, settings: Mapping[str, Any], surrogate: str | SurrogateFactory | None
 ) -> tuple[Optimizer, Gate]:
@@ -394,7 +413,7 @@ def _go(
             optimizer=optimizer,
             gate=gate,
             runner=runner,
-            budget=Budget(**settings["budget"]),
+            budget=_budget(problem, settings),
             population=settings.get("opening", settings["population"]),
             offspring=settings["offspring"],
             asynchronous=settings["asynchronous"],
@@ -449,8 +468,8 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
 
 def _check_same(directory: Path, before: Mapping[str, Any], problem: Problem) -> None:
     now = json.loads(json.dumps(problem.describe()))
-    for part in ("space", "metrics", "objectives", "constraints"):
-        if now[part] != before[part]:
+    for part in ("space", "metrics", "objectives", "constraints", "probes"):
+        if now[part] != before.get(part, {}):
             raise RunError(
                 f"the {part} of problem '{before['problem']}' changed since run '{directory}' "
                 "was started; start a new run"

@@ -109,7 +109,9 @@ def _print_result(
         out.print()
     out.print(
         f"{status['front_size']} designs on the front, from {status['evaluated']} evaluations "
-        f"({status['infeasible']} infeasible, {status['failed']} failed)."
+        f"({status['infeasible']} infeasible, {status['failed']} failed)"
+        + "".join(f" and {count} probes of {name}" for name, count in status["probes"].items())
+        + "."
     )
     if files:
         models = [path for path in files if path.parent.name == "models"]

@@ -61,6 +61,8 @@ def _front_table(front: Front, designs: Sequence[Design], genes: Sequence[str]) 
 
 
 def _value(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_value(one)}" for name, one in value.items())
     if not isinstance(value, float):
         return str(value)
     return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"

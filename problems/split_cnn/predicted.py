@@ -10,7 +10,7 @@ from typing import Any
 
 from evonas.errors import ConfigError
 from evonas.problem import Metric
-from evonas.space import FloatArray, Space
+from evonas.space import FloatArray, Genome, Space, genome_key
 from problems.devices import Device
 
 TIMED = MappingProxyType({"head": "device_ms", "tail": "server_ms"})
@@ -19,6 +19,8 @@ TIMED = MappingProxyType({"head": "device_ms", "tail": "server_ms"})
 
 class PredictedTimes:
     """Predicts the times of models that run on fitted devices, with 90% intervals.
+
+    A design that was measured there has the measured time, if its interval is the narrower one.
 
     Args:
         devices: What runs the head, and what the tail; any may be one that is not fitted.
@@ -56,25 +58,37 @@ class PredictedTimes:
             for end in ("lower", "upper")
         ]
 
-    def times(self, views: Mapping[str, FloatArray], on_device: bool) -> dict[str, float]:
+    def times(
+        self, genome: Genome, views: Mapping[str, FloatArray], on_device: bool
+    ) -> dict[str, float]:
         """Predict a design's times in ms, and the ends of their intervals.
 
         Args:
+            genome: In canonical form.
             views: Of the design, shape (1, columns) each.
             on_device: Whether there is nothing for the tail to do.
         """
         found: dict[str, float] = {}
         for model, predictor in self._predictors.items():
-            times = predictor.predict(views)
-            exists = not (model == "tail" and on_device)
-            found[TIMED[model]] = exists * float(times.mean[0])
-            found[f"{TIMED[model]}_lower"] = exists * float(times.lower[0])
-            found[f"{TIMED[model]}_upper"] = exists * float(times.upper[0])
+            predicted = predictor.predict(views)
+            times = [float(end[0]) for end in (predicted.mean, predicted.lower, predicted.upper)]
+            measured = self._measured[model].get(genome_key(genome), times)
+            if measured[2] - measured[1] < times[2] - times[1]:
+                times = list(measured)
+            if model == "tail" and on_device:
+                times = [0.0] * 3
+            names = (TIMED[model], f"{TIMED[model]}_lower", f"{TIMED[model]}_upper")
+            found |= zip(names, times, strict=True)
         return found
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is built again."""
-        return {name: value for name, value in vars(self).items() if name != "_predictors"}
+        left_out = ("_predictors", "_measured")
+        return {name: value for name, value in vars(self).items() if name not in left_out}
+
+    @cached_property
+    def _measured(self) -> dict[str, dict[str, tuple[float, float, float]]]:
+        return {model: profile.measured(model) for model, profile in self.profiles.items()}
 
     @cached_property
     def _predictors(self) -> dict[str, Any]:

@@ -115,7 +115,8 @@ class SplitCNN(Problem):
         images = {"data": data, "image_size": image_size}
         self._predicted = PredictedTimes(runs_on, self.space, images)
         self.metrics = [*_metrics(self.space.names), *self._predicted.metrics]
-        if not self._predicted.profiles:  # What is predicted is no time to predict others from.
+        self.profiles = list(self._predicted.profiles.values())
+        if not self.profiles:  # What is predicted is no time to predict others from.
             self.timed_models = dict(TIMED)
         names = objectives.split(",") if isinstance(objectives, str) else objectives
         self.objectives = [Objective(name.strip()) for name in names]
@@ -239,7 +240,8 @@ class SplitCNN(Problem):
         head, tail = self._evaluator.times(pair)
         predicted: dict[str, float] = {}
         if self._predicted.profiles:
-            predicted = self._predicted.times(self.views([genome]), pair.split.on_device)
+            views = self.views([genome])
+            predicted = self._predicted.times(genome, views, pair.split.on_device)
         device = predicted.get("device_ms", head * self._device.factor)
         server = predicted.get("server_ms", tail * self._server.factor)
         payload = pair.split.payload_bytes

@@ -216,7 +216,7 @@ def compare(
     target: str, probes: Result, held_out: Sequence[Measured], others: kits.Survey
 ) -> dict[str, Found]:
     """Fit a target from its probes, and score what every method says of the held-out designs."""
-    fitted = profiles.fit(target, probes)
+    fitted = profiles.fit(target, [probes])
     kit = probes.made_from
     found = {}
     for kind in kit.kinds:

@@ -13,11 +13,13 @@ from rich.table import Table
 
 from evonas import device_profile, plugins
 from evonas.device_profile import DEVICES, Profile
+from evonas.errors import ConfigError
 from evonas.space import genome_key
 from runners.config import parse_options
 from runners.device import kit as kits
 from runners.device import profile as profiles
 from runners.device.formats import read_result
+from runners.device.front import front_kit
 from runners.session import console, print_json
 
 device = typer.Typer(help="Make a new device known by a few measurements.", rich_markup_mode=None)
@@ -30,15 +32,23 @@ Devices = Annotated[Path, typer.Option("--devices", metavar="DIR", help="Where p
 @device.command(epilog="Example: evonas device probe digits --designs 10 --out kit")
 def probe(
     target: Annotated[
-        str, typer.Argument(metavar="PROBLEM", help="A name, module:Class or file.py:Class.")
-    ],
+        str | None,
+        typer.Argument(metavar="[PROBLEM]", help="A name, module:Class or file.py:Class."),
+    ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the kit goes.")] = Path("kit"),
-    designs: Annotated[int, typer.Option(help="To measure on the device.", min=4)] = 10,
+    designs: Annotated[
+        int | None,
+        typer.Option(help="To measure on the device (default: 10; all of a front).", min=4),
+    ] = None,
     proxy_designs: Annotated[int, typer.Option(help="To measure here.", min=10)] = 200,
     seed: Annotated[int, typer.Option(help="Of the designs.")] = 0,
     assignments: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="An option of the problem."),
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Measure the front of this search, not new designs."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -46,32 +56,43 @@ def probe(
 
     Copy the kit there, run 'python measure.py', and bring kit-result.json back.
     """
+    if (target is None) == (run is None):
+        raise ConfigError("give a PROBLEM to probe a new device for, or --run RUN, and not both")
+    if run is not None and assignments:
+        raise ConfigError("--set does not go with --run: a run has its own options")
     options = parse_options(assignments or ())
-    problem = plugins.load_problem(target, options)
     with redirect_stdout(sys.stderr):
-        kit = kits.make(
-            problem,
-            target,
-            options,
-            out,
-            probes=designs,
-            proxy_designs=proxy_designs,
-            seed=seed,
-        )
+        if run is not None:
+            kit = front_kit(run, out, designs)
+        elif target is not None:
+            kit = kits.make(
+                plugins.load_problem(target, options),
+                target,
+                options,
+                out,
+                probes=designs or 10,
+                proxy_designs=proxy_designs,
+                seed=seed,
+            )
     if as_json:
         files = [model["file"] for model in kit["models"]]
         print_json({"directory": str(out), "kit": kit["kit"], "files": files})
     else:
-        print(f"{len(kit['models'])} models of {designs} designs are in {out}.")
+        count = len({model["design"] for model in kit["models"]})
+        print(f"{len(kit['models'])} models of {count} designs are in {out}.")
         print("Copy it to the device, run 'python measure.py' there (it needs numpy and")
         print("onnxruntime), and bring kit-result.json back for 'evonas device fit NAME'.")
 
 
-@device.command(epilog="Example: evonas device fit pi4 kit-result.json")
+@device.command(epilog="Example: evonas device fit pi4 kit-result.json front/kit-result.json")
 def fit(
     name: Name,
-    result: Annotated[
-        Path, typer.Argument(metavar="kit-result.json", help="What measure.py wrote.")
+    results: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="kit-result.json...",
+            help="What measure.py wrote; further ones are of kits measured later.",
+        ),
     ],
     proxies: Annotated[
         list[str] | None,
@@ -83,7 +104,7 @@ def fit(
     """Make a device's profile from what was measured there, and say whether to trust it."""
     device_profile.check_name(name)
     known = [device_profile.load(proxy, devices) for proxy in proxies or ()]
-    profile = profiles.fit(name, read_result(result), known)
+    profile = profiles.fit(name, [read_result(result) for result in results], known)
     path = profile.save(devices)
     _show(profile, path, as_json)
 
@@ -118,7 +139,7 @@ def _summary(profile: Profile) -> dict[str, Any]:
         kind: {key: value for key, value in entry.items() if key != "predictor"}
         for kind, entry in profile.content["kinds"].items()
     }
-    kept = ("name", "problem", "options", "threads", "host", "proxies", "kit")
+    kept = ("name", "problem", "options", "threads", "host", "proxies", "kits")
     return {
         **{key: profile.content[key] for key in kept},
         "trusted": profile.trusted,
@@ -132,20 +153,32 @@ def _show(profile: Profile, path: Path, as_json: bool) -> None:
         return
     out = console(sys.stdout)
     for kind, entry in profile.content["kinds"].items():
-        out.print(f"{kind} [ms], each predicted from the other probes:")
-        table = _table("design", "measured", "predicted", "90% interval", "off by")
-        for row in entry["probes"]:
-            table.add_row(
-                str(row["design"]),
-                f"{row['measured']:.4g}",
-                f"{row['predicted']:.4g}",
-                f"{row['lower']:.4g} to {row['upper']:.4g}",
-                f"{row['predicted'] / row['measured'] - 1:+.1%}",
-            )
-        out.print(table)
+        for number in range(len(profile.content["kits"])):
+            rows = [row for row in entry["probes"] if row["kit"] == number]
+            if rows:
+                _print_probes(out, kind, number, rows)
         _print_verdict(out, kind, entry)
     proxies = ", ".join(profile.content["proxies"])
     out.print(f"{path}: {profile.content['threads']} threads; proxies: {proxies}.")
+
+
+def _print_probes(out: Console, kind: str, number: int, rows: list[dict[str, Any]]) -> None:
+    later = f"of kit {number + 1}, predicted from the kits before:"
+    out.print(f"{kind} [ms], {later if number else 'each predicted from the others:'}")
+    table = _table("design", "measured", "predicted", "90% interval", "off by")
+    for row in rows:
+        table.add_row(
+            row["label"],
+            f"{row['measured']:.4g}",
+            f"{row['predicted']:.4g}",
+            f"{row['lower']:.4g} to {row['upper']:.4g}",
+            f"{row['predicted'] / row['measured'] - 1:+.1%}",
+        )
+    out.print(table)
+    if number:
+        inside = sum(row["lower"] <= row["measured"] <= row["upper"] for row in rows)
+        off = sum(abs(row["predicted"] / row["measured"] - 1) for row in rows) / len(rows)
+        out.print(f"Off by {off:.1%} on average; {inside} of {len(rows)} in their intervals.")
 
 
 def _print_verdict(out: Console, kind: str, entry: dict[str, Any]) -> None:

@@ -12,41 +12,42 @@ from evonas.device_profile import FORMAT, Profile, check_name
 from evonas.errors import ConfigError, DataError
 from evonas.space import FloatArray
 from runners.device.formats import Kit, Measured, Result
+from runners.device.merge import merge
 
 HERE = "this kit's machine"
 
 
-def fit(name: str, result: Result, proxies: Sequence[Profile] = ()) -> Profile:
+def fit(name: str, results: Sequence[Result], proxies: Sequence[Profile] = ()) -> Profile:
     """Fit a device's predictors, one for each kind of model.
 
     Args:
         name: Of the device.
-        result: What was measured there.
+        results: What was measured there, the first kit first.
         proxies: Devices that were fitted before, on the same space; the machine that made the
             kit is always one.
 
     Raises:
-        UsageError: A proxy is of another space, or there are too few probes.
+        UsageError: A proxy or a result is of another space, or there are too few probes.
     """
     check_name(name)
-    kit = result.made_from
+    kit, groups = merge(results)
     for proxy in proxies:
         _check_proxy(name, proxy, kit)
     kinds: dict[str, Any] = {}
     arrays: dict[str, FloatArray] = {}
     for kind in kit.kinds:
-        measured = [model for model in result.models if model.kind == kind]
-        kinds[kind], found = _fit_kind(kind, kit, measured, proxies)
+        of_kind = [[model for model in group if model.kind == kind] for group in groups]
+        kinds[kind], found = _fit_kind(kind, kit, of_kind, proxies)
         arrays |= {f"{kind}/{array}": values for array, values in found.items()}
     content = {
         "format": FORMAT,
         "name": name,
-        "kit": kit.kit,
+        "kits": [result.kit for result in results],
         "problem": kit.problem,
         "options": kit.options,
         "space": kit.space,
-        "host": result.host,
-        "threads": result.threads,
+        "host": results[0].host,
+        "threads": results[0].threads,
         "proxies": [HERE, *(proxy.content["name"] for proxy in proxies)],
         "kinds": kinds,
     }
@@ -68,9 +69,13 @@ def _check_proxy(name: str, proxy: Profile, kit: Kit) -> None:
 
 
 def _fit_kind(
-    kind: str, kit: Kit, measured: Sequence[Measured], proxies: Sequence[Profile]
+    kind: str, kit: Kit, groups: Sequence[Sequence[Measured]], proxies: Sequence[Profile]
 ) -> tuple[dict[str, Any], dict[str, FloatArray]]:
-    """Fit one kind of model; give its part of the profile, and its arrays."""
+    """Fit one kind of model; give its part of the profile, and its arrays.
+
+    A probe of the first kit is predicted from its other probes; one of a later kit from the kits
+    before, as it was predicted when it was chosen.
+    """
     rows = kit.rows(kind)
     views = kit.views_of(rows)
     known = [np.array(kit.proxy_ms[kind])[rows]]
@@ -79,19 +84,29 @@ def _fit_kind(
     transfer = plugins.load("evonas.transfer", "default").Transfer(
         views, np.column_stack(known), families
     )
-    probes = [rows.index(model.design) for model in measured]
+    measured = [model for group in groups for model in group]
+    probes = np.array([rows.index(model.design) for model in measured])
     costs = np.array([model.ms for model in measured])
     spread = np.array([model.uncertainty for model in measured])
     predictor = transfer.fit(probes, costs, spread)
+    number = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    before = [number < later for later in range(1, len(groups))]
+    from_kits = [transfer.fit(probes[b], costs[b], spread[b]).predict() for b in before]
     table = []
     for index, model in enumerate(measured):
-        others = np.arange(len(measured)) != index
-        left_out = transfer.fit(np.array(probes)[others], costs[others], spread[others]).predict()
+        if number[index]:
+            left_out = from_kits[number[index] - 1]
+        else:
+            others = (number == 0) & (np.arange(len(measured)) != index)
+            left_out = transfer.fit(probes[others], costs[others], spread[others]).predict()
         row = probes[index]
         table.append(
             {
-                "design": model.design,
+                "label": model.name.removesuffix(f"-{kind}"),
+                "genome": kit.designs[model.design],
+                "kit": int(number[index]),
                 "measured": model.ms,
+                "uncertainty": model.uncertainty,
                 "predicted": float(left_out.mean[row]),
                 "lower": float(left_out.lower[row]),
                 "upper": float(left_out.upper[row]),

@@ -303,10 +303,12 @@ def fitted(make, data, tmp_path, monkeypatch):
         transfer = plugins.load("evonas.transfer", "default").Transfer(views)
         costs = 0.1 + 3 * views[kind][:10, [1, 4, 7, 10]].sum(axis=1)
         header, found = transfer.fit(range(10), costs).save()
-        kinds[kind] = {"predictor": header, "probes": [0] * 10, "error": 0.03, "trusted": True}
+        rows = zip(genomes, costs, strict=False)
+        probes = [{"genome": g, "measured": 2 * ms, "uncertainty": 1e-4} for g, ms in rows]
+        kinds[kind] = {"predictor": header, "probes": probes, "error": 0.03, "trusted": True}
         arrays |= {f"{kind}/{name}": array for name, array in found.items()}
     content = {
-        "format": 1,
+        "format": device_profile.FORMAT,
         "name": "board",
         "problem": "digits",
         "options": {"data": data},
@@ -336,6 +338,17 @@ def test_times_on_a_fitted_device_are_predicted_with_intervals(make, fitted):
     assert on_device["server_ms"] == on_device["server_ms_upper"] == 0
     assert not problem.timed_models
     assert fitted.timed_models
+
+
+def test_a_design_that_was_measured_keeps_its_measured_time(make, fitted):
+    problem = make(device="board")
+    assert problem.probes == problem.describe()["probes"] == {"board": 10}
+    assert fitted.describe()["probes"] == {}
+    entry = device_profile.load("board", DEVICES).content["kinds"]["head"]["probes"][3]
+    found = problem.evaluate(entry["genome"], ["device_ms", "device_ms_lower", "device_ms_upper"])
+    assert found["device_ms"] == entry["measured"]
+    assert found["device_ms_upper"] == pytest.approx(entry["measured"] * np.exp(1.645e-4))
+    assert found["device_ms_lower"] == pytest.approx(entry["measured"] * np.exp(-1.645e-4))
 
 
 def test_a_fitted_device_is_for_its_own_networks(fitted):

@@ -17,25 +17,33 @@ PROBLEM = """
     import onnx
     from onnx import TensorProto, helper
 
+    from pathlib import Path
+
     from evonas import Choice, InfeasibleError, Integer, Metric, Objective, Problem, Space
+    from evonas import device_profile
 
 
     class Stack(Problem):
         '''Matrix products: some on the device, the others on the server.'''
 
         space = Space(Integer("head", 1, 8), Integer("tail", 0, 6), Choice("size", [16, 48, 80]))
-        metrics = [Metric("head_ms", "ms"), Metric("tail_ms", "ms")]
-        objectives = [Objective("head_ms"), Objective("tail_ms")]
+        metrics = [Metric("head_ms", "ms"), Metric("tail_ms", "ms"), Metric("error")]
+        objectives = [Objective("head_ms"), Objective("tail_ms"), Objective("error")]
         timed_models = {"head": "head_ms", "tail": "tail_ms"}
 
-        def __init__(self, scale: float = 1.0):
+        def __init__(self, scale: float = 1.0, devices: str = ""):
             self.scale = scale
+            if devices:
+                self.profiles = [device_profile.load("board", Path(devices))]
+                self.timed_models = {}
 
         def evaluate(self, genome, metrics):
             if genome["head"] == 8 and genome["tail"] == 6:
                 raise InfeasibleError("too deep")
             one = self.scale * (genome["size"] / 48) ** 2
-            return {"head_ms": one * genome["head"], "tail_ms": one * genome["tail"]}
+            error = 20 - genome["head"] - genome["tail"] - genome["size"] / 16
+            times = {kind: one * genome[kind] for kind in ("head", "tail")}
+            return {"head_ms": times["head"], "tail_ms": times["tail"], "error": error}
 
         def export(self, genome, directory):
             for kind in ("head", "tail"):
@@ -119,10 +127,12 @@ def fit(made, tmp_path, capsys):
     """Fit a result; give the exit code, what was printed, and the error."""
 
     def run(result, name="board", *options):
-        path = tmp_path / "kit-result.json"
-        path.write_text(result if isinstance(result, str) else json.dumps(result))
+        paths = []
+        for number, one in enumerate(result if isinstance(result, list) else [result]):
+            paths.append(tmp_path / f"{number}.json")
+            paths[-1].write_text(one if isinstance(one, str) else json.dumps(one))
         folder = str(tmp_path / "devices")
-        code = main(["device", "fit", name, str(path), "--devices", folder, *options])
+        code = main(["device", "fit", name, *map(str, paths), "--devices", folder, *options])
         return code, *capsys.readouterr()
 
     return run
@@ -208,6 +218,84 @@ def test_devices_that_are_known_are_proxies_of_the_next(made, fit, tmp_path):
     assert device_profile.names(tmp_path / "devices") == ["first", "second"]
     assert "own --proxy" in fit(measured(made), "first", "--proxy", "first")[2]
     assert "did you mean 'first'" in fit(measured(made), "third", "--proxy", "frst")[2]
+
+
+def search(made, out, *options):
+    command = ["search", f"{made / 'stack.py'}:Stack", "--runner", "serial", "--population", "10"]
+    return main([*command, "--out", str(out), *options])
+
+
+def test_a_front_is_measured_and_added_to_the_first_kit(made, fit, tmp_path, capsys):
+    folder, run = tmp_path / "devices", tmp_path / "run"
+    assert fit(measured(made))[0] == 0
+    on_board = ["--set", f"devices={folder}"]
+    assert search(made, run, *on_board, "--evaluations", "38") == 0
+    assert "from 30 evaluations (" in (text := capsys.readouterr().out)
+    assert "and 8 probes of board." in text
+    assert main(["status", str(run), "--json"]) == 0
+    status = json.loads(capsys.readouterr().out)
+    assert status["evaluated"] == 30
+    assert status["probes"] == {"board": 8}
+    assert search(made, tmp_path / "none", *on_board, "--evaluations", "8") == 2
+    assert "8 were made already, as probes of board; give more than 8" in capsys.readouterr().err
+
+    # The run's own problem cannot time models; the kit is made as that of the device was.
+    out = ["--out", str(tmp_path / "front")]
+    assert main(["device", "probe", "--run", str(run), "--designs", "5", *out, "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["files"]) >= 5
+    designs = json.loads((run / "front.json").read_text())["designs"]
+    genomes = {f"id{design['id']}": design["genes"] for design in designs}
+    result = measured(tmp_path, kit="front")
+    code, printed, error = fit([measured(made), result])
+    assert code == 0, error
+    assert "of kit 2, predicted from the kits before" in printed
+    rows = device_profile.load("board", folder).content["kinds"]["head"]["probes"]
+    assert [row["kit"] for row in rows] == [0] * 8 + [1] * 5
+    for row in rows[8:]:
+        assert row["genome"] == genomes[row["label"]]
+        # The device is three times as slow.
+        expected = 3 * (row["genome"]["size"] / 48) ** 2 * row["genome"]["head"]
+        assert row["measured"] == pytest.approx(expected)
+        assert row["predicted"] == pytest.approx(expected, rel=0.3)
+
+    # A search does not go on with times that are predicted otherwise.
+    assert main(["resume", str(run), "--evaluations", "60"]) == 2
+    assert "the probes of problem 'Stack' changed" in capsys.readouterr().err
+
+
+def test_results_that_do_not_go_together_are_refused(made, fit, tmp_path, capsys):
+    assert main(probe(made, "Other", "another")) == 0
+    assert main(probe(made, "Stack", "scaled", "--set", "scale=2")) == 0
+    assert main(probe(made, "Stack", "second", "--seed", "1")) == 0
+    capsys.readouterr()
+    second = measured(made, kit="second")
+    for other, sentence in (
+        (measured(made), "result 2 is of the same kit as the first"),
+        (measured(made, kit="another"), "their spaces differ"),
+        (measured(made, kit="scaled"), "was made with the options {'scale': 2} and the first with"),
+        ({**second, "threads": 2}, "was measured with --threads 2 and the first with 1"),
+        ({**second, "host": {}}, "was measured on the processor None and the first with 'abacus'"),
+    ):
+        code, printed, error = fit([measured(made), other])
+        assert code == 2
+        assert not printed
+        assert sentence in error
+    code, _, error = fit([measured(made), second])
+    assert code == 0, error
+
+
+def test_what_to_probe_is_said_once(made, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert search(made, run, "--evaluations", "10") == 0
+    out = ["--out", str(tmp_path / "kit")]
+    for arguments, sentence in (
+        (out, "give a PROBLEM"),
+        (["digits", "--run", str(run), *out], "and not both"),
+        (["--run", str(run), "--set", "scale=2", *out], "a run has its own options"),
+        (["--run", str(tmp_path / "none"), *out], "none"),
+    ):
+        assert main(["device", "probe", *arguments]) == 2
+        assert sentence in capsys.readouterr().err.splitlines()[-1]
 
 
 def changed(change):

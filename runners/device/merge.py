@@ -1,0 +1,65 @@
+"""Several results of one device as one: the first kit's, and those of kits measured later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evonas.errors import DataError
+from evonas.space import genome_key
+from runners.device.formats import Kit, Measured, Result
+
+
+def merge(results: Sequence[Result]) -> tuple[Kit, list[list[Measured]]]:
+    """Put the designs of all kits into one.
+
+    Args:
+        results: One or more, of one device.
+
+    Returns:
+        A kit with all designs, each once, and the measured models of each result, which refer to
+        the designs of that kit.
+
+    Raises:
+        DataError: They are not of one device, or their kits do not go together.
+    """
+    first = results[0]
+    for number, result in enumerate(results[1:], 2):
+        _check_same(first, result, number)
+    kit = first.made_from.model_copy(deep=True)
+    place = {genome_key(genome): row for row, genome in enumerate(kit.designs)}
+    groups = []
+    for result in results:
+        other = result.made_from
+        for row, genome in enumerate(other.designs):
+            if place.setdefault(genome_key(genome), len(place)) < len(kit.designs):
+                continue
+            kit.designs.append(genome)
+            for kind, ms in kit.proxy_ms.items():
+                ms.append(other.proxy_ms[kind][row])
+            for name, view in kit.views.items():
+                view.append(other.views[name][row])
+        rows = [place[genome_key(genome)] for genome in other.designs]
+        groups.append([m.model_copy(update={"design": rows[m.design]}) for m in result.models])
+    return kit, groups
+
+
+def _check_same(first: Result, result: Result, number: int) -> None:
+    one, other = first.made_from, result.made_from
+    if (one.space, one.kinds) != (other.space, other.kinds):
+        raise DataError(
+            f"result {number} is of the problem '{other.problem}' and the first of "
+            f"'{one.problem}', or their spaces differ; give results of one problem"
+        )
+    for what, here, there in (
+        ("made with the options", one.options, other.options),
+        ("made on the processor", one.made_on, other.made_on),
+        ("measured on the processor", first.host.get("processor"), result.host.get("processor")),
+        ("measured with --threads", first.threads, result.threads),
+    ):
+        if here != there:
+            raise DataError(
+                f"result {number} was {what} {there!r} and the first with {here!r}; "
+                "fit them as two devices"
+            )
+    if first.kit == result.kit:
+        raise DataError(f"result {number} is of the same kit as the first; give one of them")
