@@ -117,6 +117,10 @@ def device(text: str) -> Device:
     own = DEVICES["this-machine"]
     if "=" not in text:
         fitted = device_profile.names(FITTED)
+        if text in DEVICES and text in fitted:
+            raise ConfigError(
+                f"'{text}' is a preset and, in '{FITTED}', a fitted device; fit it by another name"
+            )
         if text in DEVICES or text not in fitted:
             return preset("device", text, {**dict.fromkeys(fitted, own), **DEVICES})
         profile = device_profile.load(text, FITTED)

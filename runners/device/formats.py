@@ -120,6 +120,8 @@ def read_result(path: Path) -> Result:
         DataError: It is missing, damaged, incomplete, or says nothing.
     """
     raw = read_json(path, "result")
+    if isinstance(raw, dict) and "proxy_ms" in raw:
+        raise DataError(f"'{path}' is a kit; run measure.py on the device, and give what it writes")
     version = raw.get("format") if isinstance(raw, dict) else None
     if version != FORMAT:
         raise DataError(

@@ -24,7 +24,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 FORMAT = 1
 FEWEST_BURSTS, MOST_BURSTS = 7, 100
@@ -69,8 +69,25 @@ def write(path: Path, result: dict[str, Any]) -> None:
     partial.replace(path)
 
 
+def lock(path: Path) -> IO[bytes] | None:
+    """Keep others from measuring this kit; the lock ends with the process, or when it is closed."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return None
+    file = path.open("rb")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise KitError("this kit is being measured already; two at once slow each other") from None
+    return file
+
+
 def check_files(folder: Path, kit: dict[str, Any]) -> None:
-    """Check that every model is there, as the kit was made."""
+    """Check that the kit and every model are as they were made."""
+    rest = {key: value for key, value in kit.items() if key != "kit"}
+    if hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest() != kit.get("kit"):
+        raise KitError("'kit.json' was damaged; copy the kit again")
     for model in kit["models"]:
         path = folder / model["file"]
         if not path.is_file():
@@ -95,9 +112,11 @@ def processor() -> str:
 
 def host() -> dict[str, Any]:
     """Describe what measures."""
-    import numpy
-    import onnxruntime
-
+    try:
+        import numpy
+        import onnxruntime
+    except ImportError as error:
+        raise KitError(f"{error}; measuring needs numpy and onnxruntime") from None
     return {
         "machine": platform.machine(),
         "processor": processor(),
@@ -118,7 +137,12 @@ def load(path: Path, threads: int) -> Callable[[], Any]:
     options.intra_op_num_threads = options.inter_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    providers = ["CPUExecutionProvider"]
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:
+        reason = f"onnxruntime {onnxruntime.__version__} cannot load '{path.name}'"
+        raise KitError(f"{reason}: {str(error).strip()}") from None
     rng = numpy.random.RandomState(0)
     inputs = {}
     for value in session.get_inputs():
@@ -205,6 +229,7 @@ def measure(folder: Path, threads: int, path: Path, seconds: float) -> None:
     """Measure what is not in the result yet."""
     kit = read(folder / "kit.json", "kit")
     check_files(folder, kit)
+    locked = lock(folder / "kit.json")
     result = start(kit, threads, path)
     measured = {model["name"] for model in result["models"]}
     files = {model["name"]: folder / model["file"] for model in kit["models"]}
@@ -227,6 +252,8 @@ def measure(folder: Path, threads: int, path: Path, seconds: float) -> None:
         print(f"{place} {ms:10.4f} ms, spread {spread:.1%}, {len(found)} bursts", flush=True)
     result["complete"] = True
     write(path, result)
+    if locked is not None:
+        locked.close()
 
 
 def main() -> int:
@@ -250,7 +277,7 @@ def main() -> int:
             arguments.out,
             arguments.seconds_per_model,
         )
-    except KitError as error:
+    except (KitError, OSError) as error:
         print(f"measure.py: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

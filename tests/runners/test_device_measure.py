@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import venv
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import onnx
 import pytest
 
 import runners.device
+from runners.device.formats import identify
 
 SCRIPT = Path(runners.device.__file__).with_name("measure.py")
 
@@ -49,7 +51,8 @@ def kit(tmp_path):
                 "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
             }
         )
-    content = {"format": 1, "kit": "abc", "reference": "0-head", "models": models}
+    content = {"format": 1, "reference": "0-head", "models": models}
+    content["kit"] = identify(content)
     (folder / "kit.json").write_text(json.dumps(content))
     shutil.copy(SCRIPT, folder)
     return folder
@@ -116,12 +119,16 @@ def test_a_stop_leaves_what_was_measured(kit, tmp_path):
         (lambda kit, out: (kit / "1-head.onnx").unlink(), "the kit lacks"),
         (lambda kit, out: (kit / "kit.json").write_text("{"), "cannot be read"),
         (lambda kit, out: (kit / "kit.json").unlink(), "there is no kit"),
+        (lambda kit, out: (kit / "kit.json").write_text('{"format": 1}'), "was damaged"),
         (lambda kit, out: out.write_text('{"format": 1, "kit": "other"}'), "of another kit"),
         (
-            lambda kit, out: out.write_text('{"format": 1, "kit": "abc", "threads": 2}'),
+            lambda kit, out: out.write_text(
+                json.dumps({**json.loads((kit / "kit.json").read_text()), "threads": 2})
+            ),
             "another number of threads",
         ),
         (lambda kit, out: out.write_text("[]"), "not of format"),
+        (lambda kit, out: out.mkdir(), "cannot be read"),
     ],
 )
 def test_what_is_refused_and_why(kit, tmp_path, damage, sentence):
@@ -131,6 +138,55 @@ def test_what_is_refused_and_why(kit, tmp_path, damage, sentence):
     assert refused.returncode == 2
     assert sentence in refused.stderr
     assert len(refused.stderr.strip().splitlines()) == 1
+
+
+def test_a_folder_that_is_not_there_and_a_model_that_does_not_load_are_told(kit, tmp_path):
+    refused = measure(kit, tmp_path / "none" / "result.json")
+    assert refused.returncode == 2
+    assert "No such file or directory" in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1
+
+    content = json.loads((kit / "kit.json").read_text())
+    (kit / "2-head.onnx").write_bytes(b"?")
+    content["models"][2]["sha256"] = hashlib.sha256(b"?").hexdigest()
+    content["kit"] = identify(content)
+    (kit / "kit.json").write_text(json.dumps(content))
+    refused = measure(kit, tmp_path / "result.json")
+    assert refused.returncode == 2
+    assert "cannot load '2-head.onnx'" in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1
+
+
+def test_a_kit_is_measured_by_one_at_a_time(kit, tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    with (kit / "kit.json").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        refused = measure(kit, tmp_path / "result.json")
+    assert refused.returncode == 2
+    assert "is being measured already" in refused.stderr
+    assert measure(kit, tmp_path / "result.json").returncode == 0
+
+
+def test_a_python_without_packages_is_told_what_is_missing(kit, tmp_path):
+    venv.create(tmp_path / "bare", with_pip=False, symlinks=True)
+    command = [str(tmp_path / "bare" / "bin" / "python"), "-I", str(kit / "measure.py")]
+    refused = subprocess.run(command, capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert refused.stderr.strip().endswith("measuring needs numpy and onnxruntime")
+    assert len(refused.stderr.strip().splitlines()) == 1
+
+
+def test_the_script_runs_on_an_old_python():
+    """Its arguments are read, and the kit is looked for, by the standard library alone."""
+    old = [Path(python) for python in map(shutil.which, ("python3.8", "python3.9")) if python]
+    old += Path.home().glob(".pyenv/versions/3.[89].*/bin/python")
+    for python in old:
+        done = subprocess.run([python, "-I", str(SCRIPT)], capture_output=True, text=True)
+        if "measure.py" in done.stderr:
+            assert "there is no kit" in done.stderr
+            assert done.returncode == 2
+            return
+    pytest.skip("there is no Python 3.8 or 3.9")
 
 
 def test_the_script_is_of_an_old_python_and_imports_nothing_of_ours():
