@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -91,9 +94,14 @@ class Profile:
         path = folder / f"{self.content['name']}.json"
         np.savez(path.with_suffix(".npz"), allow_pickle=False, **self.arrays)
         partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(self.content, indent=1), encoding="utf-8")
+        content = {**self.content, "checksum": _checksum(self.content)}
+        partial.write_text(json.dumps(content), encoding="utf-8")
         partial.replace(path)
         return path
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def names(folder: Path) -> list[str]:
@@ -129,8 +137,13 @@ def load(name: str, folder: Path) -> Profile:
     content = read_json(path, "profile")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DataError(f"profile '{path}' is not of format {FORMAT}; fit it again")
+    if content.pop("checksum", None) != _checksum(content):
+        raise DataError(f"profile '{path}' is damaged: it is not as it was written; fit it again")
     try:
-        with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
+        with (
+            path.with_suffix(".npz").open("rb") as file,
+            np.load(file, allow_pickle=False) as arrays,
+        ):
             return Profile(content, dict(arrays))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise DataError(f"profile '{path.with_suffix('.npz')}' is damaged: {error}") from None

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from evonas import device_profile, plugins
 from evonas.device_profile import DEVICES, Profile
-from evonas.errors import ConfigError
+from evonas.errors import ConfigError, DataError
 from evonas.space import genome_key
 from runners.config import parse_options
 from runners.device import kit as kits
@@ -112,7 +112,12 @@ def fit(
 @device.command("list", epilog="Example: evonas device list")
 def list_devices(devices: Devices = DEVICES, as_json: AsJson = False) -> None:
     """List the devices that are known."""
-    found = [_summary(device_profile.load(name, devices)) for name in device_profile.names(devices)]
+    found = []
+    for name in device_profile.names(devices):
+        try:
+            found.append(_summary(device_profile.load(name, devices)))
+        except DataError as error:
+            print(f"evonas: {error}", file=sys.stderr)
     if as_json:
         print_json(found)
         return

@@ -359,13 +359,27 @@ def test_what_cannot_be_probed_is_refused(made, tmp_path, capsys):
         assert sentence in error[-1]
 
 
-def test_a_damaged_profile_is_refused(made, fit, tmp_path):
+def test_a_damaged_profile_is_refused(made, fit, tmp_path, capsys):
     assert fit(measured(made))[0] == 0
-    arrays = tmp_path / "devices" / "board.npz"
-    arrays.write_bytes(b"?")
-    assert "is damaged" in fit(measured(made), "next", "--proxy", "board")[2]
-    (tmp_path / "devices" / "board.json").write_text("{}")
-    assert "fit it again" in fit(measured(made), "next", "--proxy", "board")[2]
+    arrays, header = (tmp_path / "devices" / f"board.{end}" for end in ("npz", "json"))
+    whole = arrays.read_bytes()
+    for damaged in (b"?", whole[: len(whole) // 2]):
+        arrays.write_bytes(damaged)
+        code, _, error = fit(measured(made), "next", "--proxy", "board")
+        assert (code, "board.npz' is damaged" in error) == (2, True)
+    arrays.write_bytes(whole)
+    content = json.loads(header.read_text())
+    del content["kinds"]["head"]
+    for damaged in ("{}", json.dumps(content)):
+        header.write_text(damaged)
+        code, _, error = fit(measured(made), "next", "--proxy", "board")
+        assert (code, "fit it again" in error) == (2, True)
+    # The others are listed all the same.
+    assert fit(measured(made), "good")[0] == 0
+    assert main(["device", "list", "--devices", str(tmp_path / "devices")]) == 0
+    captured = capsys.readouterr()
+    assert "good" in captured.out
+    assert "board.json' is damaged" in captured.err
 
 
 def test_predictors_are_reached_as_a_plug_in():
