@@ -39,6 +39,11 @@ def read_json(path: Path, what: str) -> Any:
         raise DataError(f"{what} '{path}' is damaged: {error}") from None
 
 
+def energy_of(kind: str) -> str:
+    """Name, among the kinds of a profile, of the energy that models of a kind take."""
+    return f"{kind} energy"
+
+
 @dataclass(frozen=True)
 class Profile:
     """A device that was fitted.
@@ -64,9 +69,11 @@ class Profile:
     def __str__(self) -> str:
         error = max(kind["error"] for kind in self.content["kinds"].values())
         doubt = "" if self.trusted else ", NOT to be trusted"
+        kinds = self.content["kinds"]
+        metered = ", energy metered" if any(energy_of(kind) in kinds for kind in kinds) else ""
         return (
             f"{self.content['name']}: predicted from {self.probes} probes, "
-            f"error {error:.1%}{doubt}; {self.content['threads']} threads"
+            f"error {error:.1%}{doubt}; {self.content['threads']} threads{metered}"
         )
 
     def measured(self, kind: str) -> dict[str, tuple[float, float, float]]:

@@ -8,6 +8,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
+from evonas.device_profile import energy_of
 from evonas.errors import ConfigError
 from evonas.problem import Metric
 from evonas.space import FloatArray, Genome, Space, genome_key
@@ -52,11 +53,31 @@ class PredictedTimes:
     @property
     def metrics(self) -> list[Metric]:
         """The ends of the intervals."""
+        found = [(TIMED[model], "ms") for model in self.profiles]
+        if self.metered:
+            found.append(("device_energy_mj", "mJ"))
         return [
-            Metric(f"{TIMED[model]}_{end}", "ms", expensive=False)
-            for model in self.profiles
+            Metric(f"{name}_{end}", unit, expensive=False)
+            for name, unit in found
             for end in ("lower", "upper")
         ]
+
+    @property
+    def metered(self) -> bool:
+        """Whether the energy that heads take is known."""
+        profile = self.profiles.get("head")
+        return profile is not None and energy_of("head") in profile.content["kinds"]
+
+    def energy(self, views: Mapping[str, FloatArray], rest: float) -> dict[str, float]:
+        """Predict the device's energy in mJ, and the ends of its interval.
+
+        Args:
+            views: Of the design, shape (1, columns) each.
+            rest: What it takes besides the head, in mJ.
+        """
+        predicted = self._predictors[energy_of("head")].predict(views)
+        ends = {"": predicted.mean, "_lower": predicted.lower, "_upper": predicted.upper}
+        return {f"device_energy_mj{end}": float(mj[0]) + rest for end, mj in ends.items()}
 
     def times(
         self, genome: Genome, views: Mapping[str, FloatArray], on_device: bool
@@ -69,8 +90,8 @@ class PredictedTimes:
             on_device: Whether there is nothing for the tail to do.
         """
         found: dict[str, float] = {}
-        for model, predictor in self._predictors.items():
-            predicted = predictor.predict(views)
+        for model in self.profiles:
+            predicted = self._predictors[model].predict(views)
             times = [float(end[0]) for end in (predicted.mean, predicted.lower, predicted.upper)]
             measured = self._measured[model].get(genome_key(genome), times)
             if measured[2] - measured[1] < times[2] - times[1]:
@@ -92,4 +113,7 @@ class PredictedTimes:
 
     @cached_property
     def _predictors(self) -> dict[str, Any]:
-        return {model: profile.predictor(model) for model, profile in self.profiles.items()}
+        found = {model: profile.predictor(model) for model, profile in self.profiles.items()}
+        if self.metered:
+            found[energy_of("head")] = self.profiles["head"].predictor(energy_of("head"))
+        return found

@@ -45,7 +45,8 @@ class SplitCNN(Problem):
                          + (round trip + server_ms) * idle power
 
     The energy is the device's alone, in the form of Kang et al., "Neurosurgeon" (ASPLOS 2017):
-    time of each phase times the power that it draws. What the radio draws while it waits is not
+    time of each phase times the power that it draws. On a fitted device that was metered, what the
+    head takes is predicted instead. What the radio draws while it waits is not
     counted apart from the device's idle power.
 
     Args:
@@ -239,21 +240,25 @@ class SplitCNN(Problem):
         pair = self._pair(genome)
         head, tail = self._evaluator.times(pair)
         predicted: dict[str, float] = {}
-        if self._predicted.profiles:
+        if self.profiles:
             views = self.views([genome])
             predicted = self._predicted.times(genome, views, pair.split.on_device)
         device = predicted.get("device_ms", head * self._device.factor)
         server = predicted.get("server_ms", tail * self._server.factor)
         payload = pair.split.payload_bytes
         link = self._link.total_ms(payload)
+        rest = self._link.send_ms(payload) * self._link.transmit_watts
+        rest += (link + server) * self._device.idle_watts
+        if self._predicted.metered:
+            energy = self._predicted.energy(views, rest)
+        else:
+            energy = {"device_energy_mj": device * self._device.compute_watts + rest}
         return {
             **predicted,
             "latency_ms": device + link + server,
             "device_ms": device,
             "server_ms": server,
-            "device_energy_mj": device * self._device.compute_watts
-            + self._link.send_ms(payload) * self._link.transmit_watts
-            + (link + server) * self._device.idle_watts,
+            **energy,
         }
 
     def _sizes(self, genome: Genome) -> dict[str, float]:

@@ -161,15 +161,15 @@ def _show(profile: Profile, path: Path, as_json: bool) -> None:
         for number in range(len(profile.content["kits"])):
             rows = [row for row in entry["probes"] if row["kit"] == number]
             if rows:
-                _print_probes(out, kind, number, rows)
+                _print_probes(out, f"{kind} [{entry['unit']}]", number, rows)
         _print_verdict(out, kind, entry)
     proxies = ", ".join(profile.content["proxies"])
     out.print(f"{path}: {profile.content['threads']} threads; proxies: {proxies}.")
 
 
-def _print_probes(out: Console, kind: str, number: int, rows: list[dict[str, Any]]) -> None:
+def _print_probes(out: Console, title: str, number: int, rows: list[dict[str, Any]]) -> None:
     later = f"of kit {number + 1}, predicted from the kits before:"
-    out.print(f"{kind} [ms], {later if number else 'each predicted from the others:'}")
+    out.print(f"{title}, {later if number else 'each predicted from the others:'}")
     table = _table("design", "measured", "predicted", "90% interval", "off by")
     for row in rows:
         table.add_row(

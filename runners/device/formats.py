@@ -79,7 +79,7 @@ class Kit(BaseModel):
 
 
 class Measured(BaseModel):
-    """What a device took for a model."""
+    """What a device took for a model: time, and the energy of a call if the user metered it."""
 
     name: str
     kind: str
@@ -87,6 +87,7 @@ class Measured(BaseModel):
     ms: Positive
     spread: NotNegative
     bursts: Annotated[int, Field(ge=1)]
+    energy_mj: Positive | None = None
 
     @property
     def uncertainty(self) -> float:
@@ -154,6 +155,13 @@ def _check_models(path: Path, result: Result) -> None:
         )
     if not result.complete:
         raise DataError(f"result '{path}' is not complete; run measure.py again to go on")
+    for kind in kit.kinds:
+        metered = [model.energy_mj is not None for model in result.models if model.kind == kind]
+        if any(metered) and not all(metered):
+            raise DataError(
+                f"result '{path}' has 'energy_mj' for {sum(metered)} of {len(metered)} models of "
+                f"kind '{kind}'; give it for all or for none"
+            )
     wild = [model for model in result.models if model.uncertainty > WILD]
     if len(wild) > WILD_SHARE * len(found):
         raise DataError(

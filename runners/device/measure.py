@@ -9,6 +9,8 @@ Times on a machine that also does other work jump, but all code that runs at the
 slowed alike. So every model is timed in short bursts between bursts of the kit's reference model,
 and what counts is the median of the ratios of the two, times what the reference takes when the
 machine is calm. The time of a call of onnxruntime is part of it.
+
+With a power meter, --meter 10 then runs every model for 10 seconds and asks what the meter shows.
 """
 
 from __future__ import annotations
@@ -256,34 +258,68 @@ def measure(folder: Path, threads: int, path: Path, seconds: float) -> None:
         locked.close()
 
 
+def meter(folder: Path, threads: int, path: Path, seconds: float) -> None:
+    """Run each model for a while, ask for the power drawn, and note the energy of a call."""
+    result = read(path, "result")
+    for model in result["models"]:
+        if "energy_mj" in model:
+            continue
+        name = model["name"]
+        call = load(folder / f"{name}.onnx", threads)
+        print(f"{name} runs for {seconds:g} s: note the average watts.", flush=True)
+        calls, begin = 0, time.perf_counter()
+        while calls == 0 or time.perf_counter() < begin + seconds:
+            call()
+            calls += 1
+        ms = 1e3 * (time.perf_counter() - begin) / calls
+        model["energy_mj"] = ask_watts(name) * ms
+        write(path, result)
+
+
+def ask_watts(name: str) -> float:
+    """Ask until the answer is a positive number."""
+    while True:
+        try:
+            watts = float(input(f"Watts while {name} ran: "))
+        except EOFError:
+            raise KitError("no watts were given; the same command goes on from here") from None
+        except ValueError:
+            continue
+        if 0 < watts < math.inf:
+            return watts
+
+
 def main() -> int:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Measure the models of this kit on this device.")
     parser.add_argument("--threads", type=int, default=1, help="of every model (default: 1)")
     parser.add_argument("--out", type=Path, default=Path("kit-result.json"), help="what to write")
     parser.add_argument("--seconds-per-model", type=float, default=1.0, help="default: 1")
+    parser.add_argument(
+        "--meter", type=float, metavar="SECONDS", help="then run each so long, and ask for watts"
+    )
     arguments = parser.parse_args()
     if arguments.threads < 1:
         parser.error("--threads must be 1 or more")
     if not arguments.seconds_per_model >= 0:
         parser.error("--seconds-per-model must be 0 or more")
+    if arguments.meter is not None and not 0 <= arguments.meter < math.inf:
+        parser.error("--meter must be 0 or more")
     # Before numpy is imported: it reads them once.
     for name in THREAD_VARIABLES:
         os.environ[name] = str(arguments.threads)
+    folder, threads, out = Path(__file__).resolve().parent, arguments.threads, arguments.out
     try:
-        measure(
-            Path(__file__).resolve().parent,
-            arguments.threads,
-            arguments.out,
-            arguments.seconds_per_model,
-        )
+        measure(folder, threads, out, arguments.seconds_per_model)
+        if arguments.meter is not None:
+            meter(folder, threads, out, arguments.meter)
     except (KitError, OSError) as error:
         print(f"measure.py: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("Stopped; the same command goes on from here.", file=sys.stderr)
         return 130
-    print(f"Done: bring back {arguments.out.resolve()}")
+    print(f"Done: bring back {out.resolve()}")
     return 0
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from evonas import plugins
-from evonas.device_profile import FORMAT, Profile, check_name
+from evonas.device_profile import FORMAT, Profile, check_name, energy_of
 from evonas.errors import ConfigError, DataError
 from evonas.space import FloatArray
 from runners.device.formats import Kit, Measured, Result
@@ -18,7 +18,7 @@ HERE = "this kit's machine"
 
 
 def fit(name: str, results: Sequence[Result], proxies: Sequence[Profile] = ()) -> Profile:
-    """Fit a device's predictors, one for each kind of model.
+    """Fit a device's predictors: of the time, and if it was metered the energy, of each kind.
 
     Args:
         name: Of the device.
@@ -37,8 +37,15 @@ def fit(name: str, results: Sequence[Result], proxies: Sequence[Profile] = ()) -
     arrays: dict[str, FloatArray] = {}
     for kind in kit.kinds:
         of_kind = [[model for model in group if model.kind == kind] for group in groups]
-        kinds[kind], found = _fit_kind(kind, kit, of_kind, proxies)
-        arrays |= {f"{kind}/{array}": values for array, values in found.items()}
+        metered = [[model for model in group if model.energy_mj is not None] for group in of_kind]
+        if any(metered) and not metered[0]:
+            raise DataError("a later result has energies and the first has none; give it first")
+        fitted = {kind: _fit_kind(kind, kit, of_kind, proxies)}
+        if any(metered):
+            fitted[energy_of(kind)] = _fit_kind(kind, kit, metered, proxies, energy=True)
+        for name_of_kind, (entry, found) in fitted.items():
+            kinds[name_of_kind] = entry
+            arrays |= {f"{name_of_kind}/{array}": values for array, values in found.items()}
     content = {
         "format": FORMAT,
         "name": name,
@@ -69,24 +76,31 @@ def _check_proxy(name: str, proxy: Profile, kit: Kit) -> None:
 
 
 def _fit_kind(
-    kind: str, kit: Kit, groups: Sequence[Sequence[Measured]], proxies: Sequence[Profile]
+    kind: str,
+    kit: Kit,
+    groups: Sequence[Sequence[Measured]],
+    proxies: Sequence[Profile],
+    energy: bool = False,
 ) -> tuple[dict[str, Any], dict[str, FloatArray]]:
     """Fit one kind of model; give its part of the profile, and its arrays.
 
     A probe of the first kit is predicted from its other probes; one of a later kit from the kits
-    before, as it was predicted when it was chosen.
+    before, as it was predicted when it was chosen. Proxies tell the energy by their own, if they
+    know it, else by their time.
     """
     rows = kit.rows(kind)
     views = kit.views_of(rows)
     known = [np.array(kit.proxy_ms[kind])[rows]]
-    known += [proxy.predictor(kind).predict(views).mean for proxy in proxies]
+    for proxy in proxies:
+        own = energy and energy_of(kind) in proxy.content["kinds"]
+        known.append(proxy.predictor(energy_of(kind) if own else kind).predict(views).mean)
     families = [HERE, *(proxy.content["name"] for proxy in proxies)]
     transfer = plugins.load("evonas.transfer", "default").Transfer(
         views, np.column_stack(known), families
     )
     measured = [model for group in groups for model in group]
     probes = np.array([rows.index(model.design) for model in measured])
-    costs = np.array([model.ms for model in measured])
+    costs = np.array([model.energy_mj if energy else model.ms for model in measured], dtype=float)
     spread = np.array([model.uncertainty for model in measured])
     predictor = transfer.fit(probes, costs, spread)
     number = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
@@ -105,7 +119,7 @@ def _fit_kind(
                 "label": model.name.removesuffix(f"-{kind}"),
                 "genome": kit.designs[model.design],
                 "kit": int(number[index]),
-                "measured": model.ms,
+                "measured": float(costs[index]),
                 "uncertainty": model.uncertainty,
                 "predicted": float(left_out.mean[row]),
                 "lower": float(left_out.lower[row]),
@@ -116,6 +130,7 @@ def _fit_kind(
     trust = predictor.trust
     entry = {
         "metric": kit.kinds[kind],
+        "unit": "mJ" if energy else "ms",
         "method": predictor.method,
         "error": trust.error,
         "spearman": trust.spearman,

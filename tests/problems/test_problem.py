@@ -12,6 +12,7 @@ from evonas.errors import ConfigError, DataError, EvonasError, ProblemError, Wor
 from evonas.plugins import load_problem
 from evonas.problem import check_problem
 from evonas.testing import ProblemSuite, sample_designs
+from problems import links
 from problems.split_cnn import problem as problem_module
 from problems.split_cnn.evaluator import views
 from problems.split_cnn.measure import session
@@ -317,6 +318,9 @@ def fitted(make, data, tmp_path, monkeypatch):
         "kinds": kinds,
     }
     Profile(content, arrays).save(DEVICES)
+    kinds["head energy"] = kinds["head"]
+    arrays |= {f"head energy{name[4:]}": a for name, a in arrays.items() if name[:5] == "head/"}
+    Profile({**content, "name": "metered"}, arrays).save(DEVICES)
     return plain
 
 
@@ -338,6 +342,21 @@ def test_times_on_a_fitted_device_are_predicted_with_intervals(make, fitted):
     assert on_device["server_ms"] == on_device["server_ms_upper"] == 0
     assert not problem.timed_models
     assert fitted.timed_models
+
+
+def test_energy_on_a_metered_device_is_predicted_with_its_interval(make, fitted):
+    problem = make(device="metered")
+    assert any("energy metered" in note for note in problem.notes)
+    names = [metric.name for metric in problem.metrics]
+    assert {"device_energy_mj_lower", "device_energy_mj_upper"} <= set(names)
+    assert "device_energy_mj_lower" not in [metric.name for metric in make(device="board").metrics]
+    found = problem.evaluate(DESIGN, names)
+    # The fixture's heads take as many mJ as ms; the rest is for sending and waiting.
+    link = links.link("802.15.4")
+    rest = link.send_ms(int(found["payload_bytes"])) * link.transmit_watts
+    rest += (found["link_ms"] + found["server_ms"]) * 5
+    for end in ("", "_lower", "_upper"):
+        assert found[f"device_energy_mj{end}"] == pytest.approx(found[f"device_ms{end}"] + rest)
 
 
 def test_a_design_that_was_measured_keeps_its_measured_time(make, fitted):

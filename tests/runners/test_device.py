@@ -263,6 +263,35 @@ def test_a_front_is_measured_and_added_to_the_first_kit(made, fit, tmp_path, cap
     assert "the probes of problem 'Stack' changed" in capsys.readouterr().err
 
 
+def metered(result, watts=5.0, kinds=("head", "tail")):
+    for model in result["models"]:
+        if model["kind"] in kinds:
+            model["energy_mj"] = watts * model["ms"]
+    return result
+
+
+def test_energy_that_was_metered_is_predicted_as_time_is(made, fit, tmp_path):
+    code, printed, error = fit(metered(measured(made), kinds=("head",)))
+    assert code == 0, error
+    assert "head energy [mJ], each predicted from the others" in printed
+    found = device_profile.load("board", tmp_path / "devices")
+    assert list(found.content["kinds"]) == ["head", "head energy", "tail"]
+    kit = Kit.model_validate(json.loads((made / "kit" / "kit.json").read_text()))
+    views = kit.views_of(kit.rows("head"))
+    energy = found.predictor("head energy").predict(views).mean
+    assert energy == pytest.approx(5 * found.predictor("head").predict(views).mean, rel=0.05)
+    code, printed, _ = fit(metered(measured(made)), "second", "--proxy", "board", "--json")
+    assert code == 0
+    assert json.loads(printed)["kinds"]["tail energy"]["unit"] == "mJ"
+
+    for result, sentence in (
+        (lambda r: r["models"][0].pop("energy_mj"), "has 'energy_mj' for 7 of 8 models of kind"),
+        (lambda r: r["models"][0].update(energy_mj=-1), "damaged at models.0.energy_mj"),
+    ):
+        code, _, error = fit(changed(result)(metered(measured(made))))
+        assert (code, sentence in error) == (2, True)
+
+
 def test_results_that_do_not_go_together_are_refused(made, fit, tmp_path, capsys):
     assert main(probe(made, "Other", "another")) == 0
     assert main(probe(made, "Stack", "scaled", "--set", "scale=2")) == 0

@@ -140,6 +140,22 @@ def test_what_is_refused_and_why(kit, tmp_path, damage, sentence):
     assert len(refused.stderr.strip().splitlines()) == 1
 
 
+def test_a_power_meter_is_asked_for_every_model(kit, tmp_path):
+    out = tmp_path / "result.json"
+    command = [sys.executable, "-I", str(kit / "measure.py"), "--out", str(out), "--meter", "0.1"]
+    command += ["--seconds-per-model", "0"]
+    stopped = subprocess.run(command, input="many\n-1\n4\n", capture_output=True, text=True)
+    assert stopped.returncode == 2
+    assert "goes on from here" in stopped.stderr
+    models = json.loads(out.read_text())["models"]
+    assert ["energy_mj" in model for model in models] == [True, False, False]
+    # Only the others are asked for.
+    done = subprocess.run(command, input="4\n4\n", capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for model in json.loads(out.read_text())["models"]:
+        assert model["energy_mj"] == pytest.approx(4 * model["ms"], rel=0.8)
+
+
 def test_a_folder_that_is_not_there_and_a_model_that_does_not_load_are_told(kit, tmp_path):
     refused = measure(kit, tmp_path / "none" / "result.json")
     assert refused.returncode == 2
