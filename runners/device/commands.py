@@ -159,7 +159,9 @@ def _show(profile: Profile, path: Path, as_json: bool) -> None:
     out = console(sys.stdout)
     for kind, entry in profile.content["kinds"].items():
         for number in range(len(profile.content["kits"])):
+            before = [row["genome"] for row in entry["probes"] if row["kit"] < number]
             rows = [row for row in entry["probes"] if row["kit"] == number]
+            rows = [row for row in rows if row["genome"] not in before]
             if rows:
                 _print_probes(out, f"{kind} [{entry['unit']}]", number, rows)
         _print_verdict(out, kind, entry)

@@ -69,6 +69,11 @@ class Kit(BaseModel):
     proxy_ms: dict[str, list[NotNegative]]
     views: dict[str, list[list[Finite]]]
 
+    @property
+    def reference_model(self) -> Model:
+        """The model that all are measured against."""
+        return next(model for model in self.models if model.name == self.reference)
+
     def rows(self, kind: str) -> list[int]:
         """Indices of the designs that have a model of a kind."""
         return [index for index, ms in enumerate(self.proxy_ms[kind]) if ms > 0]
@@ -142,6 +147,8 @@ def read_result(path: Path) -> Result:
 
 def _check_models(path: Path, result: Result) -> None:
     kit = result.made_from
+    if kit.reference not in {model.name for model in kit.models}:
+        raise DataError(f"result '{path}' is damaged: its kit has no model '{kit.reference}'")
     expected = {(model.name, model.kind, model.design) for model in kit.models}
     found = [(model.name, model.kind, model.design) for model in result.models]
     if unknown := set(found) - expected:

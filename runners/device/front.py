@@ -20,7 +20,7 @@ def front_kit(
     """Write a kit of the designs on a run's front, named ``idID`` as in the front's files.
 
     If the run searched on a fitted device, the kit is made with the options of that device's own
-    kit, so that both results can be fitted together.
+    kit, and measured against the same reference model, so that both can be fitted together.
 
     Args:
         directory: The run's.
@@ -39,22 +39,31 @@ def front_kit(
     if not designs:
         raise DataError(f"run '{directory}' has no design on its front yet")
     problem, options = run_problem(directory, run.meta), run.meta["options"]
-    if problem.profiles:
-        options = problem.profiles[0].content["options"]
+    profile = problem.profiles[0].content if problem.profiles else None
+    if profile is not None:
+        options = profile["options"]
         problem = plugins.load_problem(run.meta["reference"], options)
     kits.check(problem, run.meta["reference"], out)
     rows = np.linspace(0, len(designs) - 1, min(most or len(designs), len(designs))).round()
     taken = [designs[int(row)] for row in rows]
-    problem.prepare(report)
-    known = kits.survey(problem, [dict(design.genes) for design in taken], report)
+    genomes = [dict(design.genes) for design in taken]
     labels = [f"id{design.id}" for design in taken]
+    against = None
+    if profile is not None:
+        kind, genome = profile["reference"]
+        if genome not in genomes:
+            genomes.append(genome)
+            labels.append("reference")
+        against = (genomes.index(genome), kind)
+    problem.prepare(report)
     return kits.write(
         problem,
         run.meta["reference"],
         options,
         out,
-        known,
-        range(len(taken)),
+        kits.survey(problem, genomes, report),
+        range(len(genomes)),
         labels=labels,
+        reference_model=against,
         report=report,
     )

@@ -117,6 +117,7 @@ def write(
     chosen: Sequence[int],
     *,
     labels: Sequence[str] = (),
+    reference_model: tuple[int, str] | None = None,
     report: Report = print,
 ) -> dict[str, Any]:
     """Write a kit of chosen designs.
@@ -129,6 +130,8 @@ def write(
         known: The designs.
         chosen: Rows of those to measure on the device.
         labels: How files and tables call the chosen ones; left out, by their rows.
+        reference_model: Row and kind of the model that all are measured against, which must be a
+            chosen one; left out, one of the first kind that takes neither much nor little time.
         report: Receives progress.
 
     Returns:
@@ -142,6 +145,9 @@ def write(
         report(f"{number + 1} of {len(chosen)} designs are exported.")
     alike = [model for model in models if model["kind"] == models[0]["kind"]]
     alike.sort(key=lambda model: float(known.costs[model["kind"]][model["design"]]))
+    against = alike[len(alike) // 2]
+    if reference_model is not None:
+        against = next(m for m in models if (m["design"], m["kind"]) == reference_model)
     content: dict[str, Any] = {
         "format": FORMAT,
         "problem": reference,
@@ -149,7 +155,7 @@ def write(
         "space": problem.space.describe(),
         "kinds": dict(problem.timed_models),
         "made_on": processor(),
-        "reference": alike[len(alike) // 2]["name"],
+        "reference": against["name"],
         "models": models,
         "designs": known.designs,
         "proxy_ms": {kind: ms.tolist() for kind, ms in known.costs.items()},

@@ -12,6 +12,9 @@ from runners.device.formats import Kit, Measured, Result
 def merge(results: Sequence[Result]) -> tuple[Kit, list[list[Measured]]]:
     """Put the designs of all kits into one.
 
+    Where a later kit was measured against the same reference model as the first, its times are
+    expressed in the first's: what the clock or other work did to the device meanwhile drops out.
+
     Args:
         results: One or more, of one device.
 
@@ -39,8 +42,19 @@ def merge(results: Sequence[Result]) -> tuple[Kit, list[list[Measured]]]:
             for name, view in kit.views.items():
                 view.append(other.views[name][row])
         rows = [place[genome_key(genome)] for genome in other.designs]
-        groups.append([m.model_copy(update={"design": rows[m.design]}) for m in result.models])
+        scale = first.reference_ms / result.reference_ms if _same_reference(kit, other) else 1.0
+        groups.append(
+            [
+                model.model_copy(update={"design": rows[model.design], "ms": scale * model.ms})
+                for model in result.models
+            ]
+        )
     return kit, groups
+
+
+def _same_reference(one: Kit, other: Kit) -> bool:
+    model, against = one.reference_model, other.reference_model
+    return (model.kind, one.designs[model.design]) == (against.kind, other.designs[against.design])
 
 
 def _check_same(first: Result, result: Result, number: int) -> None:

@@ -53,6 +53,7 @@ def fit(name: str, results: Sequence[Result], proxies: Sequence[Profile] = ()) -
         "problem": kit.problem,
         "options": kit.options,
         "space": kit.space,
+        "reference": [kit.reference_model.kind, kit.designs[kit.reference_model.design]],
         "host": results[0].host,
         "threads": results[0].threads,
         "proxies": [HERE, *(proxy.content["name"] for proxy in proxies)],

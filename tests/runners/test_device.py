@@ -246,11 +246,16 @@ def test_a_front_is_measured_and_added_to_the_first_kit(made, fit, tmp_path, cap
     designs = json.loads((run / "front.json").read_text())["designs"]
     genomes = {f"id{design['id']}": design["genes"] for design in designs}
     result = measured(tmp_path, kit="front")
+    # Meanwhile the device's clock has slowed down, and the reference model with it.
+    result["reference_ms"] *= 1.5
+    for model in result["models"]:
+        model["ms"] *= 1.5
     code, printed, error = fit([measured(made), result])
     assert code == 0, error
     assert "of kit 2, predicted from the kits before" in printed
     rows = device_profile.load("board", folder).content["kinds"]["head"]["probes"]
-    assert [row["kit"] for row in rows] == [0] * 8 + [1] * 5
+    assert [row["kit"] for row in rows] == [0] * 8 + [1] * 6
+    assert rows.pop()["label"] == "reference"
     for row in rows[8:]:
         assert row["genome"] == genomes[row["label"]]
         # The device is three times as slow.
