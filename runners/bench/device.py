@@ -108,10 +108,22 @@ def run(
     chosen = kits.choose(proxy, probes, seed)
     targets = {}
     with TemporaryDirectory() as folder:
-        # One kit, so that one run of measure.py times probes and held-out designs alike.
+        # One kit, so that one run of measure.py times probes and held-out designs alike. Its
+        # reference is a probe, as it would be without the others.
         kit = Path(folder) / "kit"
         both = [*chosen, *range(size, size + held_out)]
-        kits.write(problem, PROBLEM, OPTIONS, kit, known, both, report=report)
+        kind = next(iter(problem.timed_models))
+        middle = sorted(chosen, key=lambda row: float(proxy.costs[kind][row]))[len(chosen) // 2]
+        kits.write(
+            problem,
+            PROBLEM,
+            OPTIONS,
+            kit,
+            known,
+            both,
+            reference_model=(middle, kind),
+            report=report,
+        )
         for threads in THREADS:
             report(f"measuring with --threads {threads}")
             targets[f"threads_{threads}"] = measure(python, kit, threads, seconds_per_model)
