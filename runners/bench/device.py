@@ -284,6 +284,7 @@ def simple_predictions(
 def draw(path: Path, found: Mapping[str, Mapping[str, Found]]) -> None:
     """Draw predicted against measured times, one panel a target and kind of model."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
     kinds = list(next(iter(found.values())))
     figure = Figure(figsize=(3.4 * len(found), 3.3 * len(kinds)), layout="constrained")
@@ -294,12 +295,17 @@ def draw(path: Path, found: Mapping[str, Mapping[str, Found]]) -> None:
             mean = one.predicted.mean
             ends = np.array([mean - one.predicted.lower, one.predicted.upper - mean])
             axes.errorbar(one.truth, mean, ends, fmt="o", ms=3, lw=0.7, color="#1a5fb4")
-            limits = [one.truth.min(), one.truth.max()]
+            limits = 0.7 * min(one.truth.min(), mean.min()), 1.4 * max(one.truth.max(), mean.max())
             axes.plot(limits, limits, color="#c64600", lw=1)
             row = one.rows[0]
             verdict = "trusted" if row["trusted"] else "not trusted"
-            axes.set(xscale="log", yscale="log", title=f"{target}, {kind}s")
-            axes.set(xlabel="measured [ms]", ylabel="predicted [ms]")
+            axes.set(xscale="log", yscale="log", xlim=limits, ylim=limits)
+            axes.set(title=f"{target}, {kind}s", xlabel="measured [ms]", ylabel="predicted [ms]")
+            few = (1.0,) if limits[1] > 100 * limits[0] else (1.0, 2.0, 5.0)
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_locator(LogLocator(subs=few))
+                axis.set_major_formatter(FormatStrFormatter("%g"))
+                axis.set_minor_formatter(NullFormatter())
             text = f"Spearman {row['spearman']:.3f}\nerror {row['error']:.1f} %\n{verdict}"
             axes.text(0.04, 0.96, text, transform=axes.transAxes, va="top", fontsize=8)
             axes.grid(alpha=0.25)
