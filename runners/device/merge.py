@@ -28,6 +28,8 @@ def merge(results: Sequence[Result]) -> tuple[Kit, list[list[Measured]]]:
     first = results[0]
     for number, result in enumerate(results[1:], 2):
         _check_same(first, result, number)
+        if result.kit in {earlier.kit for earlier in results[: number - 1]}:
+            raise DataError(f"result {number} is of the same kit as one before; give one of them")
     kit = first.made_from.model_copy(deep=True)
     place = {genome_key(genome): row for row, genome in enumerate(kit.designs)}
     groups = []
@@ -75,5 +77,3 @@ def _check_same(first: Result, result: Result, number: int) -> None:
                 f"result {number} was {what} {there!r} and the first with {here!r}; "
                 "fit them as two devices"
             )
-    if first.kit == result.kit:
-        raise DataError(f"result {number} is of the same kit as the first; give one of them")

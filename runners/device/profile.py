@@ -16,6 +16,9 @@ from runners.device.merge import merge
 
 HERE = "this kit's machine"
 
+LEAST_OTHERS = 3
+"""Probes that a left-out one is predicted from, at least."""
+
 
 def fit(name: str, results: Sequence[Result], proxies: Sequence[Profile] = ()) -> Profile:
     """Fit a device's predictors: of the time, and if it was metered the energy, of each kind.
@@ -37,6 +40,11 @@ def fit(name: str, results: Sequence[Result], proxies: Sequence[Profile] = ()) -
     arrays: dict[str, FloatArray] = {}
     for kind in kit.kinds:
         of_kind = [[model for model in group if model.kind == kind] for group in groups]
+        if len(of_kind[0]) <= LEAST_OTHERS:
+            raise DataError(
+                f"the first result has {len(of_kind[0])} models of kind '{kind}' and a fit needs "
+                f"more than {LEAST_OTHERS}; give that of the device's own kit first"
+            )
         metered = [[model for model in group if model.energy_mj is not None] for group in of_kind]
         if any(metered) and not metered[0]:
             raise DataError("a later result has energies and the first has none; give it first")

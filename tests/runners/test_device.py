@@ -304,7 +304,7 @@ def test_results_that_do_not_go_together_are_refused(made, fit, tmp_path, capsys
     capsys.readouterr()
     second = measured(made, kit="second")
     for other, sentence in (
-        (measured(made), "result 2 is of the same kit as the first"),
+        (measured(made), "result 2 is of the same kit as one before"),
         (measured(made, kit="another"), "their spaces differ"),
         (measured(made, kit="scaled"), "was made with the options {'scale': 2} and the first with"),
         ({**second, "threads": 2}, "was measured with --threads 2 and the first with 1"),
@@ -315,6 +315,22 @@ def test_results_that_do_not_go_together_are_refused(made, fit, tmp_path, capsys
         assert not printed
         assert sentence in error
     code, _, error = fit([measured(made), second])
+    assert code == 0, error
+    code, _, error = fit([measured(made), second, second])
+    assert (code, "result 3 is of the same kit as one before" in error) == (2, True)
+
+
+def test_a_kit_without_tails_is_no_first_kit(made, fit):
+    assert main(probe(made, "Stack", "heads", "--seed", "2")) == 0
+    heads = measured(made, kit="heads")
+    content = heads["made_from"]
+    for models in (heads["models"], content["models"]):
+        models[:] = [model for model in models if model["kind"] == "head"]
+    heads["kit"] = content["kit"] = identify(content)
+    code, _, error = fit(heads)
+    assert code == 2
+    assert "has 0 models of kind 'tail' and a fit needs more than 3; give that of" in error
+    code, _, error = fit([measured(made), heads])
     assert code == 0, error
 
 
