@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from statistics import NormalDist
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 
@@ -41,39 +40,45 @@ class Standard:
         return scores * self._deviation + self._mean
 
 
-class NormalScores:
-    """The value of rank r of n becomes the normal quantile of (r - 1/2) / n; ties share theirs.
+class LogBelow:
+    """Linear from a high percentile upwards, logarithmic below it.
 
-    Between the values it is linear, and it goes on beyond them with the slope of the outermost
-    tenth. A few designs that are far worse than all others (a network that learns nothing) do not
-    take up the whole range then.
+    A few designs that are far worse than all others (a network that learns nothing) do not take up
+    the whole range then, and the good ones, among which a search has to choose, keep distances in
+    proportion. Value and slope are continuous.
 
-    >>> scores = NormalScores.fit(np.array([1.0, 2.0, 1000.0]))
-    >>> scores.to_scores(np.array([1.0, 2.0, 1000.0])).round(2).tolist()
-    [-0.97, 0.0, 0.97]
+    >>> scores = LogBelow.fit(np.linspace(0.0, 100.0, 101))
+    >>> scores.to_scores(np.array([-1e6, 0.0, 70.0, 95.0, 120.0])).round(2).tolist()
+    [-10.6, -1.34, 0.0, 1.0, 2.0]
     """
 
-    def __init__(self, values: FloatArray, scores: FloatArray) -> None:
-        last = len(values) - 1
-        reach = max(1, last // 10)
-        beyond = 10 * (values[last] - values[0])
-        low = (scores[reach] - scores[0]) / (values[reach] - values[0])
-        high = (scores[last] - scores[last - reach]) / (values[last] - values[last - reach])
-        self._values = np.array([values[0] - beyond, *values, values[last] + beyond])
-        self._scores = np.array([scores[0] - beyond * low, *scores, scores[last] + beyond * high])
+    sign: ClassVar[int] = 1
+    percentiles: ClassVar[tuple[int, int]] = (70, 95)
+    """Of the values that become the scores 0 and 1."""
+
+    def __init__(self, start: float, unit: float) -> None:
+        self._start, self._unit = start, unit
 
     @classmethod
     def fit(cls, values: FloatArray) -> Self:
-        distinct, counts = np.unique(values, return_counts=True)
-        if len(distinct) == 1:
-            return cls(distinct[0] + np.array([-1.0, 1.0]), np.array([-1.0, 1.0]))
-        middles = (np.cumsum(counts) - counts / 2) / len(values)
-        return cls(distinct, np.array([NormalDist().inv_cdf(share) for share in middles]))
+        low, high = np.percentile(cls.sign * values, cls.percentiles)
+        return cls(float(low), float(high - low) or float(values.std()) or 1.0)
 
     def to_scores(self, values: FloatArray) -> FloatArray:
-        scores: FloatArray = np.interp(values, self._values, self._scores)
-        return scores
+        above = (self.sign * values - self._start) / self._unit
+        return self.sign * np.where(above >= 0, above, -np.log1p(np.maximum(-above, 0)))
 
     def to_values(self, scores: FloatArray) -> FloatArray:
-        values: FloatArray = np.interp(scores, self._scores, self._values)
-        return values
+        above = self.sign * scores
+        # A prediction far outside would overflow.
+        above = np.where(above >= 0, above, -np.expm1(np.clip(-above, 0, 50)))
+        return self.sign * (self._start + self._unit * above)
+
+
+class LogAbove(LogBelow):
+    """The mirror image of :class:`LogBelow`, for metrics whose high values are far off."""
+
+    sign = -1
+
+
+SCALINGS: tuple[type[Standard] | type[LogBelow], ...] = (Standard, LogBelow, LogAbove)

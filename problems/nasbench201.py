@@ -9,7 +9,7 @@ stages.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evonas.errors import DataError
-from evonas.space import FloatArray, Genome, Value
+from evonas.space import FloatArray, Genome
 from problems.table import Names, TableProblem
 
 EDGES = {"e01": (0, 1), "e02": (0, 2), "e12": (1, 2), "e03": (0, 3), "e13": (1, 3), "e23": (2, 3)}
@@ -30,9 +30,6 @@ PATHS = (("e03",), ("e01", "e13"), ("e02", "e23"), ("e01", "e12", "e23"))
 
 STAGES = ((16, 32), (32, 16), (64, 8))
 """Channels and pixels a side of the three stages."""
-
-EMPTY = dict.fromkeys(EDGES, "none")
-"""The cell without any operation."""
 
 CELLS = 5
 """Cells in a stage."""
@@ -79,34 +76,6 @@ class NASBench201(TableProblem):
                         f"table '{table}': gene '{gene.name}' holds {operation!r}; "
                         f"it must be one of {', '.join(OPERATIONS)}"
                     )
-
-        self._dead_are_one = self._agree_on_the_dead()
-
-    def _agree_on_the_dead(self) -> bool:
-        """Whether the table holds the empty cell, and others without an open path learn no more.
-
-        They do not in a table whose operations go by other names; its cells stay apart.
-        """
-        if self.genome_row(EMPTY) is None:
-            return False
-        learnt = [o.metric for o in self.objectives if o.goal == "maximise"]
-        rows = [
-            self.genome_row(dict(zip(EDGES, operations, strict=True)))
-            for operations in itertools.product(OPERATIONS, repeat=len(EDGES))
-            if not _open_paths(dict(zip(EDGES, operations, strict=True)))
-        ]
-        found = np.array([[row[name] for name in learnt] for row in rows if row is not None])
-        every = np.array([[row[name] for name in learnt] for row in self.rows()])
-        return bool((np.ptp(found, axis=0) <= 0.05 * np.ptp(every, axis=0)).all())
-
-    def canonical(self, genome: Genome) -> Mapping[str, Value]:
-        """Take every cell without an open path for the empty one.
-
-        They compute the same constant, and what devices report for them is noise.
-        """
-        cell = super().canonical(genome)
-        dead = not _open_paths({edge: str(cell[edge]) for edge in EDGES})
-        return EMPTY if dead and self._dead_are_one else cell
 
     def features(self, genomes: Sequence[Genome]) -> FloatArray:
         """Describe cells by the whole graph and by the part of it that is live.

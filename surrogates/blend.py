@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import rankdata
 
 from evonas.outcome import rank_agreement
-from evonas.scaling import NormalScores, Scaling, Standard
+from evonas.scaling import SCALINGS, Scaling
 from evonas.space import FloatArray
 from surrogates.gaussian_process import GaussianProcess, make_kernel
 from surrogates.trees import Trees, out_of_fold
@@ -38,7 +39,7 @@ class Plan:
             were left out have a root mean square of 1.
     """
 
-    scaling: type[Standard] | type[NormalScores]
+    scaling: type[Scaling]
     kernel: Any
     relevance: FloatArray
     trees: float
@@ -63,7 +64,7 @@ def make_plan(features: FloatArray, values: FloatArray, directions: Sequence[int
     """Choose the scaling whose process ranks left-out rows best, and the share of the trees."""
     best = None
     relevance = _relevance(features, values, directions)
-    for scaling in (Standard, NormalScores):
+    for scaling in SCALINGS:
         scores = scaling.fit(values).to_scores(values)
         process = GaussianProcess(relevance=relevance)
         process.fit(features, scores)
@@ -100,7 +101,7 @@ def _relevance(features: FloatArray, values: FloatArray, directions: Sequence[in
     if len(values) < TREES_FROM:
         return np.ones(columns)
     trees = Trees(directions)
-    trees.fit(features, NormalScores.fit(values).to_scores(values))
+    trees.fit(features, rankdata(values))
     relevance: FloatArray = np.sqrt(trees.relevance(columns) + EVEN / columns)
     return relevance
 
@@ -155,7 +156,7 @@ class Blend:
             features=features,
             values=values,
             directions=np.array(self._directions, dtype=int),
-            normal_scores=self._plan.scaling is NormalScores,
+            scaling=self._plan.scaling.__name__,
             hyperparameters=self._plan.kernel.theta,
             relevance=self._plan.relevance,
             trees=self._plan.trees,
@@ -170,7 +171,7 @@ class Blend:
         with np.load(directory / "blend.npz", allow_pickle=False) as saved:
             blend = cls(saved["directions"].tolist())
             blend._plan = Plan(
-                NormalScores if saved["normal_scores"] else Standard,
+                next(s for s in SCALINGS if s.__name__ == saved["scaling"]),
                 make_kernel().clone_with_theta(saved["hyperparameters"]),
                 saved["relevance"],
                 float(saved["trees"]),
