@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from evonas.space import FloatArray
-from surrogates.transfer.mixture import Mixture
+from surrogates.transfer.mixture import Mixture, Moments
 from surrogates.transfer.monotonicity import (
     Calibration,
     Monotonicity,
@@ -19,13 +19,19 @@ from surrogates.transfer.monotonicity import (
 Method = Literal["reuse", "calibrate", "adapt"]
 
 GOOD_ERROR = 0.2
-"""Relative error of probes that are left out up to which a predictor is trusted."""
+"""Relative error up to which a predictor is trusted."""
 
 GOOD_RANK = 0.8
-"""Their rank correlation from which on it is."""
+"""Rank correlation of left-out probes from which on it is."""
 
-TYPICAL = 0.5
-"""Errors of cheap probes are relative to this share of the median."""
+CHEAP = 0.1
+"""Errors of designs that cost less than this share of the median are relative to that."""
+
+MEAN = 0.8
+"""Mean absolute error of a normal variable, in deviations."""
+
+WORST = 1.5
+"""Relative error that a single design is expected to have at most."""
 
 SIMPLER = 0.5
 """A calibrated proxy is preferred when it has at most this share of the error of adapting."""
@@ -36,17 +42,26 @@ SAME = 0.1
 
 @dataclass(frozen=True)
 class Trust:
-    """How well probes are predicted by the others.
+    """How well the predictor can be expected to do.
 
     Args:
-        error: Mean absolute relative error of probes that are left out one at a time.
-        spearman: Rank correlation of those predictions with what was measured.
+        left_out: Mean absolute relative error of probes that are left out one at a time (of
+            designs that cost less than a tenth of the median: relative to that).
+        spearman: Rank correlation of probes that are left out with what was measured.
+        expected: The error to be expected of all designs, from the deviations of their
+            predictions: probes are few and no random sample, so that theirs may be less.
         outliers: Indices, among the probes, of measurements that were set aside.
     """
 
-    error: float
+    left_out: float
     spearman: float
+    expected: float = 0.0
     outliers: tuple[int, ...] = ()
+
+    @property
+    def error(self) -> float:
+        """The worse of both estimates."""
+        return max(self.left_out, self.expected)
 
     @property
     def good(self) -> bool:
@@ -65,7 +80,6 @@ class Assessment:
         proxy: Index of the best proxy; -1 when no device is known.
         trust: Of the method.
         deviation: Of the logarithm of left-out probes.
-        widening: Root mean square of their errors in predicted deviations, when adapting.
     """
 
     method: Method
@@ -74,11 +88,11 @@ class Assessment:
     proxy: int
     trust: Trust
     deviation: float
-    widening: float
 
 
 def assess(
     mixture: Mixture,
+    designs: Moments,
     proxies: FloatArray,
     costs: FloatArray,
     spread: FloatArray | None,
@@ -88,52 +102,53 @@ def assess(
 
     Args:
         mixture: Adapted to the probes.
+        designs: What it predicts, deviations calibrated, of a sample of designs.
         proxies: What the probes cost the known devices, shape (k, devices).
         costs: What they cost the new one, shape (k,).
         spread: Relative deviation of every measurement, shape (k,).
         rng: Of the test.
     """
-    used = np.flatnonzero(mixture.used)
-    outliers = tuple(np.flatnonzero(~mixture.used).tolist())
-    left_out = mixture.leave_one_out()
-    adapted = left_out.mean
-    trust = _trust(adapted, costs[used], outliers)
-    deviation = _deviation(adapted, costs[used])
-    errors = np.log(np.maximum(adapted, 1e-9) / costs[used]) / left_out.deviation
-    widening = float(np.sqrt(np.mean(np.clip(errors, -3, 3) ** 2)))
+    used = mixture.used
+    adapted = mixture.leave_one_out().mean
+
+    def trust(predicted: FloatArray, expected: float) -> Trust:
+        rank = rank_correlation(predicted[used], costs[used])
+        outliers = tuple(np.flatnonzero(~used).tolist())
+        return Trust(_error(predicted, costs), rank, expected, outliers)
+
+    def assessment(method: Method, predicted: FloatArray, expected: float | None) -> Assessment:
+        deviation = float(np.sqrt(np.mean(_log_errors(predicted, costs)[used] ** 2)))
+        found = trust(predicted, MEAN * deviation if expected is None else expected)
+        return Assessment(method, curve, test, best, found, deviation)
+
+    curve, test, best = None, None, -1
+    cheapness = np.minimum(1, designs.mean / (CHEAP * np.median(designs.mean)))
+    expected = float((cheapness * np.minimum(MEAN * designs.deviation, WORST)).mean())
     if not proxies.shape[1]:
-        return Assessment("adapt", None, None, -1, trust, deviation, widening)
-    ranks = [rank_correlation(proxy[used], costs[used]) for proxy in proxies.T]
-    best = int(np.argmax(ranks))
-    proxy = proxies[used, best]
-    test = check_monotonicity(proxy, costs[used], rng, None if spread is None else spread[used])
-    if test.holds:
-        if np.abs(proxy / costs[used] - 1).max() <= SAME:
-            reused = _trust(proxy, costs[used], outliers)
-            if reused.error <= trust.error:
-                same = _deviation(proxy, costs[used])
-                return Assessment("reuse", None, test, best, reused, same, 1.0)
-        keep = ~np.eye(len(used), dtype=bool)
-        left_over = np.array(
-            [
-                Calibration(proxy[rows], costs[used][rows])(proxy[i : i + 1])[0]
-                for i, rows in enumerate(keep)
-            ]
-        )
-        calibrated = _trust(left_over, costs[used], outliers)
-        if calibrated.error <= SIMPLER * trust.error:
-            curve = Calibration(proxy, costs[used])
-            spread_left = _deviation(left_over, costs[used])
-            return Assessment("calibrate", curve, test, best, calibrated, spread_left, 1.0)
-    return Assessment("adapt", None, test, best, trust, deviation, widening)
-
-
-def _trust(predicted: FloatArray, costs: FloatArray, outliers: tuple[int, ...]) -> Trust:
-    error = float(
-        np.mean(np.abs(predicted - costs) / np.maximum(costs, TYPICAL * np.median(costs)))
+        return assessment("adapt", adapted, expected)
+    best = int(np.argmax([rank_correlation(proxy[used], costs[used]) for proxy in proxies.T]))
+    proxy = proxies[:, best]
+    test = check_monotonicity(
+        proxy[used], costs[used], rng, None if spread is None else spread[used]
     )
-    return Trust(error, rank_correlation(predicted, costs), outliers)
+    if test.holds:
+        error = _error(adapted, costs)
+        if np.abs(proxy / costs - 1)[used].max() <= SAME and _error(proxy, costs) <= error:
+            return assessment("reuse", proxy, None)
+        calibrated = np.empty(len(costs))
+        for probe in range(len(costs)):
+            others = used & (np.arange(len(costs)) != probe)
+            calibrated[probe] = Calibration(proxy[others], costs[others])(proxy[[probe]])[0]
+        if _error(calibrated, costs) <= SIMPLER * error:
+            curve = Calibration(proxy[used], costs[used])
+            return assessment("calibrate", calibrated, None)
+    return assessment("adapt", adapted, expected)
 
 
-def _deviation(predicted: FloatArray, costs: FloatArray) -> float:
-    return float(np.sqrt(np.mean(np.log(np.maximum(predicted, 1e-9) / costs) ** 2)))
+def _error(predicted: FloatArray, costs: FloatArray) -> float:
+    return float(np.mean(np.abs(predicted - costs) / np.maximum(costs, CHEAP * np.median(costs))))
+
+
+def _log_errors(predicted: FloatArray, costs: FloatArray) -> FloatArray:
+    errors: FloatArray = np.log(np.maximum(predicted, 1e-9) / costs)
+    return errors

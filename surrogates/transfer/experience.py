@@ -16,7 +16,7 @@ from surrogates.transfer.views import Views
 ROWS = 2000
 """Designs that are looked at, at most."""
 
-PROBES = 20
+PROBES = 16
 """Probes of a device that is left out."""
 
 SMOOTHING = 15.0
@@ -27,6 +27,9 @@ STEPS = 100
 
 COVERAGE = 0.9
 """Of the intervals."""
+
+QUANTILE, QUANTILE_FAMILIES = 1.8, 10.0
+"""Half the width of an interval in predicted deviations, and the families that it is worth."""
 
 NORMAL_QUANTILE = 1.645
 """Half the width of a normal interval with that coverage, in deviations."""
@@ -60,18 +63,32 @@ class Experience:
     def log_weights(self, priors: Priors) -> FloatArray:
         """Log weights of the keys of some candidates."""
         if not self.weights:
-            return default_log_weights(priors)
+            return default_log_weights(priors.keys)
         least = min(self.weights.values())
         return np.log([self.weights.get(key, least) for key in priors.keys])
 
 
-def default_log_weights(priors: Priors) -> FloatArray:
-    """Every key alike."""
-    return np.zeros(len(priors.keys))
+def default_log_weights(keys: Sequence[Key]) -> FloatArray:
+    """Log weights where nothing was learnt.
+
+    Roughly those that are learnt both from NAS-Bench-201's devices and from Once-for-All's.
+    """
+    return np.array([_default_log_weight(key) for key in keys])
+
+
+def _default_log_weight(key: Key) -> float:
+    odds = {"none": 0.01, "parts": 2.0}.get(key.kind, 1.0)
+    odds *= 0.5 if key.view and key.kind != "parts" else 2.0
+    odds *= {0.4: 1.8, 0.005: 0.6}.get(key.noise, 1.0)
+    return float(np.log(odds))
 
 
 def learn(
-    views: Views, known: FloatArray, families: Sequence[str], rng: np.random.Generator
+    views: Views,
+    known: FloatArray,
+    smooth: FloatArray,
+    families: Sequence[str],
+    rng: np.random.Generator,
 ) -> Experience:
     """Weight the keys by how well they explain devices whose family is left out.
 
@@ -81,21 +98,22 @@ def learn(
     Args:
         views: Of the designs.
         known: Costs, positive and without gaps, shape (designs, devices).
+        smooth: Likewise, as the devices' own predictors give them.
         families: One a device.
         rng: Chooses designs and probes.
     """
     names = sorted(set(families))
     if len(names) < 2:
-        return Experience({}, NORMAL_QUANTILE, 0)
+        return Experience({}, QUANTILE, 0)
     rows = rng.permutation(len(known))[:ROWS]
     views = {name: view[rows] for name, view in views.items()}
-    known = known[rows]
+    known, smooth = known[rows], smooth[rows]
     usual = np.flatnonzero((known > 0.2 * np.median(known, axis=0)).all(axis=1))
     trials = []
     for name in names:
         left = np.array([family == name for family in families])
-        priors = Priors(views, known[:, ~left])
-        at = priors.at(views, known[:, ~left])
+        priors = Priors(views, known[:, ~left], smooth[:, ~left])
+        at = priors.at(views, known[:, ~left], smooth[:, ~left])
         for device in np.flatnonzero(left):
             probes = rng.choice(usual, min(PROBES, len(usual) // 2), replace=False)
             trials.append((priors, at, device, probes, 1 / left.sum()))
@@ -109,7 +127,8 @@ def learn(
         columns = np.array([place[key] for key in priors.keys])[priors.key]
         np.logaddexp.at(row, columns, mixture.log_evidence - np.log(shared)[priors.key])
     counts = np.array([share for *_, share in trials])
-    weights = _maximise(evidence, counts, np.full(len(keys), 1 / len(keys)))
+    base = np.exp(default_log_weights(keys))
+    weights = _maximise(evidence, counts, base / base.sum())
     weights = _maximise(evidence, counts, _independent(keys, weights))
     experience = Experience(dict(zip(keys, weights.tolist(), strict=True)), 0.0, len(trials))
     scores, shares = [], []
@@ -120,9 +139,11 @@ def learn(
         others = rng.choice(len(known), min(300, len(known)), replace=False)
         found = mixture.predict(take(at, others))
         error = np.abs(np.log(np.maximum(known[others, device], 1e-9) / found.mean))
-        scores.append(error / found.deviation)
+        scores.append(error / (mixture.caution * found.deviation))
         shares.append(np.full(len(others), share))
     quantile = _weighted_quantile(np.concatenate(scores), np.concatenate(shares), COVERAGE)
+    total = QUANTILE_FAMILIES + len(names)
+    quantile = (QUANTILE_FAMILIES * QUANTILE + len(names) * quantile) / total
     return Experience(experience.weights, quantile, len(trials))
 
 

@@ -6,9 +6,11 @@ Inference" (2020): the device is part of the input.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evonas.errors import DataError
 from evonas.space import FloatArray
@@ -86,13 +88,13 @@ class JointPredictor:
         inputs = np.hstack([features, np.tile(described, (len(features), 1))])
         return self._model.predict(inputs) * scale
 
-    def to_json(self) -> dict[str, Any]:
-        """The trained model as plain JSON."""
-        return self._model.to_json()
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """The trained model as arrays."""
+        return self._model.to_arrays()
 
     @classmethod
-    def from_json(cls, saved: dict[str, Any]) -> JointPredictor:
-        """Read what :meth:`to_json` gave; it predicts the same."""
+    def from_arrays(cls, saved: Mapping[str, NDArray[Any]]) -> JointPredictor:
+        """Read what :meth:`to_arrays` gave; it predicts the same."""
         joint = cls()
-        joint._model = ProxyModel.from_json(saved)
+        joint._model = ProxyModel.from_arrays(saved)
         return joint

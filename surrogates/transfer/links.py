@@ -6,26 +6,23 @@ import numpy as np
 
 from evonas.space import FloatArray
 
-LINKS = ("identity", "sqrt", "log")
+LINKS = ("identity", "log")
+"""By number. The square root, in between, explained no device better."""
 
 
 def apply_link(link: int, cost: FloatArray) -> FloatArray:
     """Map costs to what is modelled."""
-    mapped: FloatArray = (cost, np.sqrt, np.log)[link](cost) if link else cost  # type: ignore[operator]
+    mapped: FloatArray = np.log(cost) if link else cost
     return mapped
 
 
 def invert_link(link: int, value: FloatArray) -> FloatArray:
     """Map what is modelled to costs, which are positive."""
-    if link == 2:
-        cost: FloatArray = np.exp(np.clip(value, -20, 20))
-    else:
-        positive = np.maximum(value, 1e-3)
-        cost = positive**2 if link == 1 else positive
+    cost: FloatArray = np.exp(np.clip(value, -20, 20)) if link else np.maximum(value, 1e-3)
     return cost
 
 
 def link_slope(link: int, cost: FloatArray) -> FloatArray:
     """Derivative of the link at a cost."""
-    slopes: FloatArray = (np.ones_like(cost), 0.5 / np.sqrt(cost), 1 / cost)[link]
+    slopes: FloatArray = 1 / cost if link else np.ones_like(cost)
     return slopes

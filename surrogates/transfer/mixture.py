@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from evonas.space import FloatArray
-from surrogates.transfer.links import apply_link, invert_link, link_slope
+from surrogates.transfer.links import LINKS, apply_link, invert_link, link_slope
 from surrogates.transfer.priors import At, Priors, take
 
 SHAPE, RATE = 0.5, 0.02
@@ -19,6 +19,18 @@ OUTLIERS = 0.1
 
 OUTLIER_WIDTH = 1.0
 """Half the width, at half its height, of the logarithm of an outlier."""
+
+TRUST = 0.7
+"""Power of the likelihood, below 1 as no candidate is quite true (Grunwald 2012)."""
+
+SCREENED = 16
+"""Probes that the candidates are sifted by when there are more."""
+
+SIFTED = 1500
+"""Candidates that are left then."""
+
+DISTRUST = 40.0
+"""How much the share of outliers adds to the variance: other designs may be as far off."""
 
 KEPT = 60
 """Candidates that predictions are averaged over at most."""
@@ -61,26 +73,32 @@ class Mixture:
         self._extra = np.zeros(len(costs)) if spread is None else spread
         shared = np.bincount(priors.key, minlength=len(priors.keys))
         self._log_prior = (log_weights - np.log(shared))[priors.key]
-        self.used = np.ones(len(costs), dtype=bool)
+        self._candidates = np.arange(len(priors))
+        self.used = np.arange(len(costs)) < SCREENED
         self._condition()
+        if len(costs) > SCREENED:
+            best = np.argsort(-self._posterior.sum(axis=1), kind="stable")[:SIFTED]
+            self._candidates = np.sort(best)
+            self.used[:] = True
+            self._condition()
         # A second outlier is looked for once the first is certain enough to be left out.
         while self.used.sum() > max(4, 0.8 * len(costs)) and self._outlier.max() > 0.5:
             self.used[np.flatnonzero(self.used)[self._outlier.argmax()]] = False
             self._condition()
 
     def _condition(self) -> None:
-        priors = self._priors
-        everything = np.arange(len(priors))
+        priors, some = self._priors, self._candidates
+        link = priors.link[some]
         probes = self._probes = take(self._at, np.flatnonzero(self.used))
         costs, k = self._costs[self.used], int(self.used.sum())
-        noise = priors.noise_deviation(everything, probes.level if priors.knows_devices else costs)
-        extra = np.array([link_slope(link, costs) * costs for link in range(3)])
-        extra = extra[priors.link] * self._extra[self.used]
-        covariance = priors.covariance(everything, probes, probes)
+        noise = priors.noise_deviation(some, probes.level if priors.knows_devices else costs)
+        extra = np.array([link_slope(n, costs) * costs for n in range(len(LINKS))])[link]
+        extra *= self._extra[self.used]
+        covariance = priors.covariance(some, probes, probes)
         covariance[:, np.arange(k), np.arange(k)] += noise**2 + extra**2
-        values = np.array([apply_link(link, costs) for link in range(3)])
-        slopes = np.array([np.log(link_slope(link, costs)) for link in range(3)])[priors.link]
-        residual = values[priors.link] - probes.bases[priors.base]
+        values = np.array([apply_link(n, costs) for n in range(len(LINKS))])[link]
+        slopes = np.array([np.log(link_slope(n, costs)) for n in range(len(LINKS))])[link]
+        residual = values - probes.bases[priors.base[some]]
         inverse: FloatArray = np.linalg.inv(covariance).astype(float, copy=False)
         weights: FloatArray = np.einsum("qij,qj->qi", inverse, residual)
         rate: FloatArray = RATE + 0.5 * np.einsum("qi,qi->q", residual, weights)
@@ -112,7 +130,7 @@ class Mixture:
         without = evidence[:, None] - log_density + anywhere + odds
         cases = np.column_stack([evidence, without])
         self.log_evidence = np.logaddexp.reduce(cases, axis=1)
-        log_posterior = cases + self._log_prior[:, None]
+        log_posterior = TRUST * cases + self._log_prior[some, None]
         posterior = np.exp(log_posterior - log_posterior.max())
         posterior /= posterior.sum()
         self._outlier = posterior[:, 1:].sum(axis=0)
@@ -139,6 +157,7 @@ class Mixture:
                 own_inverse = own_inverse - np.outer(column, own_inverse[i])
                 own_rate, shape = left_rate[candidate, i], shape - 0.5
             share = posterior[candidate, case]
+            candidate = int(self._candidates[candidate])
             self._kept.append((candidate, own, own_inverse, own_rate / shape, share))
 
     def predict(self, rows: At) -> Moments:
@@ -164,16 +183,28 @@ class Mixture:
         deviation = np.sqrt(np.maximum(within - second**2, 1e-12))
         return Moments(first * self.scale, deviation)
 
+    @property
+    def caution(self) -> float:
+        """What deviations are multiplied by where probes were set aside as outliers."""
+        return float(np.sqrt(1 + DISTRUST * np.mean(~self.used)))
+
     def leave_one_out(self) -> Moments:
-        """Predict the cost of every probe that is no outlier from all others."""
-        priors, costs = self._priors, self._costs[self.used]
-        log_weights = np.log(self._posterior[:, :1] + 1e-300) - self._left_log_density
+        """Predict the cost of every probe from all others (and none from outliers)."""
+        found = self.predict(self._at)
+        some = self._leave_one_out()
+        found.mean[self.used], found.deviation[self.used] = some.mean, some.deviation
+        return found
+
+    def _leave_one_out(self) -> Moments:
+        """Likewise of the probes that are no outliers, in closed form."""
+        links, costs = self._priors.link[self._candidates], self._costs[self.used]
+        log_weights = np.log(self._posterior[:, :1] + 1e-300) - TRUST * self._left_log_density
         weights = np.exp(log_weights - log_weights.max(axis=0))
         weights /= weights.sum(axis=0)
         first = np.zeros(len(costs))
         second, within = first.copy(), first.copy()
-        for link in range(3):
-            chosen = priors.link == link
+        for link in range(len(LINKS)):
+            chosen = links == link
             values = apply_link(link, costs) - self._left_error[chosen]
             left = invert_link(link, values)
             relative = link_slope(link, left) * left

@@ -14,16 +14,14 @@ from surrogates.transfer.assessment import Assessment, Method, Trust
 from surrogates.transfer.experience import NORMAL_QUANTILE
 from surrogates.transfer.mixture import Mixture
 from surrogates.transfer.monotonicity import Monotonicity
+from surrogates.transfer.proxy import ProxyModel
 from surrogates.transfer.views import Views, as_views
 
 if TYPE_CHECKING:
     from surrogates.transfer.transfer import Transfer
 
-FORMAT = 1
+FORMAT = 2
 """Version of what :meth:`Predictor.save` gives."""
-
-EXPERIENCE = 10
-"""Probes that the learnt width of intervals counts as much as."""
 
 MORE = 10
 """Probes that are asked for when the predictor is not to be trusted."""
@@ -100,6 +98,7 @@ class Predictor:
             known: What they cost the known devices, shape (designs, devices); left out, the
                 devices' own predictors say.
         """
+        guessed = 0.0
         if features is None:
             known = self._transfer.known
             at = self._transfer.at
@@ -107,27 +106,22 @@ class Predictor:
             views = as_views(features)
             if known is None:
                 known = self._transfer.known_costs(views)
-            at = self._transfer.priors.at(views, known)
+                guessed = self._transfer.model_error
+            at = self._transfer.priors.at(views, known, self._transfer.known_costs(views))
         if self.method == "adapt":
             found = self._mixture.predict(at)
             mean = found.mean
-            width = self._quantile() * found.deviation
+            width = self._transfer.half_width(self._mixture, np.hypot(found.deviation, guessed))
         else:
             curve = self._assessment.calibration
             proxy = known[:, self.proxy]
             mean = proxy if curve is None else curve(proxy)
             k = len(self._probes.costs)
             wider = NORMAL_QUANTILE * np.sqrt((k + 1) / max(1, k - 1))
-            width = np.full(len(mean), wider * max(self._assessment.deviation, 1e-3))
+            deviation = float(np.hypot(self._assessment.deviation, guessed))
+            width = np.full(len(mean), wider * max(deviation, 1e-3))
         width = np.minimum(width, 20.0)
         return Intervals(mean, mean * np.exp(-width), mean * np.exp(width))
-
-    def _quantile(self) -> float:
-        """Half the width of an interval in deviations: what was learnt, and the probes' say."""
-        k = len(self._probes.costs)
-        learnt = self._transfer.experience.quantile / NORMAL_QUANTILE
-        square = (EXPERIENCE * learnt**2 + k * self._assessment.widening**2) / (EXPERIENCE + k)
-        return float(NORMAL_QUANTILE * np.sqrt(square))
 
     def save(self) -> tuple[dict[str, Any], dict[str, FloatArray]]:
         """Give what :meth:`load` needs: plain JSON, and arrays for ``numpy.savez``."""
@@ -135,6 +129,8 @@ class Predictor:
         arrays = {"known": transfer.measured, "probes.known": probes.known, "costs": probes.costs}
         arrays |= {f"view.{name}": view for name, view in transfer.views.items()}
         arrays |= {f"probes.view.{name}": view for name, view in probes.views.items()}
+        for number, model in enumerate(transfer.models):
+            arrays |= {f"model.{number}.{n}": part for n, part in model.to_arrays().items()}
         if probes.spread is not None:
             arrays["spread"] = probes.spread
         header = {
@@ -145,12 +141,13 @@ class Predictor:
             "seed": transfer.seed,
             "indices": probes.indices,
             "experience": transfer.experience.to_json(),
-            "models": [model.to_json() for model in transfer.models],
+            "models": len(transfer.models),
+            "model_error": transfer.model_error,
         }
         return header, arrays
 
     @staticmethod
-    def load(header: Mapping[str, Any], arrays: Mapping[str, FloatArray]) -> Predictor:
+    def load(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> Predictor:
         """Read what :meth:`save` gave; it predicts the same.
 
         Raises:
@@ -164,7 +161,11 @@ class Predictor:
             )
         try:
             views = {name: arrays[f"view.{name}"] for name in header["views"]}
-            transfer = Transfer.restore(views, arrays["known"], header)
+            models = [
+                ProxyModel.from_arrays({n: arrays[f"model.{k}.{n}"] for n in ("columns", "trees")})
+                for k in range(header["models"])
+            ]
+            transfer = Transfer.restore(views, arrays["known"], models, header)
             probes = Probes(
                 {name: arrays[f"probes.view.{name}"] for name in header["views"]},
                 arrays["probes.known"],

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import xgboost
+from numpy.typing import NDArray
 
 from evonas.errors import DataError
 from evonas.space import FloatArray
+from surrogates.transfer.additive import column_costs, with_constant
 
 ROUNDS = 300
 
 
 class ProxyModel:
-    """XGBoost (Chen and Guestrin 2016) of the logarithm of a cost, monotone in named columns.
+    """Costs that add up, corrected by XGBoost; monotone in named columns.
+
+    Non-negative costs of the columns come first (see
+    :func:`surrogates.transfer.additive.column_costs`); gradient-boosted trees (Chen and Guestrin
+    2016) then learn the logarithm of what is left.
 
     Args:
         rising: Columns that the cost never falls with (the width knob, say).
@@ -39,7 +45,7 @@ class ProxyModel:
         directions = [int(column in self._rising) for column in range(features.shape[1])]
         parameters = {
             "max_depth": 4,
-            "eta": 0.1,
+            "eta": 0.05,
             "subsample": 0.8,
             "colsample_bytree": 0.6,
             "min_child_weight": 2,
@@ -47,26 +53,39 @@ class ProxyModel:
             "nthread": 1,
             "seed": 0,
         }
-        data = xgboost.DMatrix(features[used], np.log(costs[used]))
+        self._costs = column_costs(features[used], costs[used])
+        data = self._matrix(features[used])
+        data.set_label(np.log(costs[used]))
         self._booster = xgboost.train(parameters, data, ROUNDS)
         return self
 
     def predict(self, features: FloatArray) -> FloatArray:
         """Predict costs of shape (n,)."""
-        predicted: FloatArray = np.exp(
-            self._booster.predict(xgboost.DMatrix(features)).astype(float)
-        )
+        predicted: FloatArray = np.exp(self._booster.predict(self._matrix(features)).astype(float))
         return predicted
 
-    def to_json(self) -> dict[str, Any]:
-        """The fitted model as plain JSON."""
-        model: dict[str, Any] = json.loads(self._booster.save_raw("json").decode())
-        return {"rising": self._rising, "model": model}
+    def _matrix(self, features: FloatArray) -> xgboost.DMatrix:
+        """Features, with what the additive part predicts to start from."""
+        added = with_constant(features)[:, self._costs > 0] @ self._costs[self._costs > 0]
+        return xgboost.DMatrix(features, base_margin=np.log(np.maximum(added, 1e-9)))
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """The fitted model: costs of columns, and XGBoost's UBJSON, compressed."""
+        packed = zlib.compress(bytes(self._booster.save_raw("ubj")))
+        return {"columns": self._costs, "trees": np.frombuffer(packed, dtype=np.uint8)}
 
     @classmethod
-    def from_json(cls, saved: dict[str, Any]) -> ProxyModel:
-        """Read what :meth:`to_json` gave; it predicts the same."""
-        model = cls(saved["rising"])
-        raw = bytearray(json.dumps(saved["model"]).encode())
-        model._booster = xgboost.Booster(model_file=raw)
+    def from_arrays(cls, saved: Mapping[str, NDArray[Any]]) -> ProxyModel:
+        """Read what :meth:`to_arrays` gave; it predicts the same.
+
+        Raises:
+            DataError: It is damaged.
+        """
+        model = cls()
+        model._costs = saved["columns"]
+        try:
+            raw = bytearray(zlib.decompress(saved["trees"].tobytes()))
+            model._booster = xgboost.Booster(model_file=raw)
+        except (zlib.error, xgboost.core.XGBoostError):
+            raise DataError("a known device's saved model is damaged; fit it again") from None
         return model

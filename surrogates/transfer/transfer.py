@@ -9,16 +9,25 @@ import numpy as np
 
 from evonas.errors import DataError
 from evonas.space import FloatArray
-from surrogates.transfer.assessment import assess
-from surrogates.transfer.experience import Experience, learn
-from surrogates.transfer.mixture import Mixture
+from surrogates.transfer.assessment import MEAN, assess
+from surrogates.transfer.experience import NORMAL_QUANTILE, Experience, learn
+from surrogates.transfer.mixture import Mixture, Moments
 from surrogates.transfer.predictor import Predictor, Probes
-from surrogates.transfer.priors import Indices, Priors
+from surrogates.transfer.priors import Indices, Priors, take
 from surrogates.transfer.probes import choose
 from surrogates.transfer.proxy import ProxyModel
 from surrogates.transfer.views import Views, as_views
 
 LEAST_PROBES = 3
+MODEL_ROWS = 4000
+"""Designs that a known device's predictor is trained on, at most."""
+
+CHECKED = 3
+"""Known devices whose predictors are checked, at most."""
+
+SOME = 500
+"""Designs whose predictions say what error is to be expected."""
+
 USUAL_FROM = 0.2
 """Designs that cost a known device a smaller share of its median are no good probes."""
 
@@ -40,6 +49,7 @@ class Transfer:
         seed: Of every random choice.
         experience: As learnt before; left out, it is learnt here.
         models: The known devices' own predictors; left out, they are fitted when needed.
+        model_error: See the property; left out, it is found when needed.
 
     Raises:
         DataError: Shapes do not fit, a cost is not positive, or a feature is not finite.
@@ -55,6 +65,7 @@ class Transfer:
         seed: int = 0,
         experience: Experience | None = None,
         models: list[ProxyModel] | None = None,
+        model_error: float | None = None,
     ) -> None:
         self.views = as_views(features)
         designs = len(next(iter(self.views.values())))
@@ -70,12 +81,15 @@ class Transfer:
         self.measured = table
         self.families = list(families or (str(number) for number in range(table.shape[1])))
         self.rising, self.seed = list(rising), seed
-        self._models = models
+        self._models, self._model_error = models, model_error
         self.known = self._complete(table)
-        self.priors = Priors(self.views, self.known)
-        self.at = self.priors.at(self.views, self.known)
+        smooth = self.known_costs(self.views)
+        self.priors = Priors(self.views, self.known, smooth)
+        self.at = self.priors.at(self.views, self.known, smooth)
         rng = np.random.default_rng(seed)
-        self.experience = experience or learn(self.views, self.known, self.families, rng)
+        self.experience = experience or learn(self.views, self.known, smooth, self.families, rng)
+        some = np.random.default_rng(seed).permutation(designs)[:SOME]
+        self._some = take(self.at, some)
         self._log_weights = self.experience.log_weights(self.priors)
 
     def _complete(self, table: FloatArray) -> FloatArray:
@@ -88,8 +102,29 @@ class Transfer:
         """The known devices' own predictors, fitted when first needed."""
         if self._models is None:
             inputs = np.hstack(list(self.views.values()))
-            self._models = [ProxyModel(self.rising).fit(inputs, c) for c in self.measured.T]
+            some = np.random.default_rng(self.seed).permutation(len(inputs))[:MODEL_ROWS]
+            self._models = [
+                ProxyModel(self.rising).fit(inputs[some], costs[some]) for costs in self.measured.T
+            ]
         return self._models
+
+    @property
+    def model_error(self) -> float:
+        """Deviation of the logarithm that the known devices' predictors are off by elsewhere.
+
+        Of predictors that are fitted to four fifths of the designs, for the rest.
+        """
+        if self._model_error is None:
+            inputs = np.hstack(list(self.views.values()))
+            order = np.random.default_rng(self.seed).permutation(len(inputs))[:MODEL_ROWS]
+            rest, most = np.split(order, [max(1, len(order) // 5)])
+            errors = [0.0]
+            for costs in self.known.T[:CHECKED]:
+                found = ProxyModel(self.rising).fit(inputs[most], costs[most])
+                logarithms = np.log(found.predict(inputs[rest]) / costs[rest])
+                errors.append(float(np.clip(np.abs(logarithms), 0, 1).mean()))
+            self._model_error = sum(errors) / max(1, len(errors) - 1) / MEAN
+        return self._model_error
 
     def known_costs(self, views: Views) -> FloatArray:
         """Predict what other designs cost the known devices, shape (designs, devices)."""
@@ -98,7 +133,13 @@ class Transfer:
         return np.column_stack(columns) if columns else np.empty((len(inputs), 0))
 
     @classmethod
-    def restore(cls, views: Views, known: FloatArray, header: Mapping[str, Any]) -> Transfer:
+    def restore(
+        cls,
+        views: Views,
+        known: FloatArray,
+        models: list[ProxyModel],
+        header: Mapping[str, Any],
+    ) -> Transfer:
         """Rebuild from what :meth:`surrogates.transfer.Predictor.save` gave."""
         return cls(
             views,
@@ -107,7 +148,8 @@ class Transfer:
             rising=header["rising"],
             seed=header["seed"],
             experience=Experience.from_json(header["experience"]),
-            models=[ProxyModel.from_json(model) for model in header["models"]],
+            models=models,
+            model_error=header["model_error"],
         )
 
     def choose_probes(self, k: int, measured: Sequence[int] = ()) -> list[int]:
@@ -163,11 +205,17 @@ class Transfer:
 
     def condition(self, probes: Probes) -> Predictor:
         """Fit to probes that were checked."""
-        at = self.priors.at(probes.views, probes.known)
+        at = self.priors.at(probes.views, probes.known, self.known_costs(probes.views))
         mixture = Mixture(self.priors, at, probes.costs, self._log_weights, probes.spread)
         rng = np.random.default_rng(self.seed)
-        assessment = assess(mixture, probes.known, probes.costs, probes.spread, rng)
+        some = mixture.predict(self._some)
+        some = Moments(some.mean, self.half_width(mixture, some.deviation) / NORMAL_QUANTILE)
+        assessment = assess(mixture, some, probes.known, probes.costs, probes.spread, rng)
         return Predictor(self, probes, mixture, assessment)
+
+    def half_width(self, mixture: Mixture, deviation: FloatArray) -> FloatArray:
+        """Half the widths of 90% intervals of the logarithms, shape (designs,)."""
+        return self.experience.quantile * mixture.caution * deviation
 
     def _probe_parts(
         self, probes: Sequence[int] | FloatArray | Views

@@ -208,7 +208,7 @@ def test_a_device_that_follows_nothing_known_is_not_trusted(made, fit):
 
 def test_devices_that_are_known_are_proxies_of_the_next(made, fit, tmp_path):
     def slower(genome, kind, ms):
-        return ms * (1 + genome["size"] / 20)
+        return ms * (1 + genome["size"] / 100)
 
     assert fit(measured(made, slower), "first")[0] == 0
     code, printed, error = fit(measured(made, slower), "second", "--proxy", "first", "--json")

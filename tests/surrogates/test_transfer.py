@@ -14,10 +14,13 @@ from surrogates.transfer import (
     Predictor,
     ProxyModel,
     Transfer,
+    Trust,
     check_monotonicity,
     choose_probes,
     space_views,
 )
+from surrogates.transfer.additive import column_costs
+from surrogates.transfer.known import KnownDevices
 from surrogates.transfer.monotonicity import Calibration, rank_correlation
 from surrogates.transfer.priors import Priors
 
@@ -242,8 +245,8 @@ def test_costs_carry_over_to_another_reading_of_a_graph():
     live = there * rng.integers(0, 2, (200, 1))
     views = {"operations:whole": there, "operations:live": live}
     known = 1 + there @ np.array([[1.0], [3.0]])
-    priors = Priors(views, known)
-    at = priors.at(views, known)
+    priors = Priors(views, known, known)
+    at = priors.at(views, known, known)
     places = [
         priors.base[row]
         for row in range(len(priors))
@@ -262,7 +265,7 @@ def test_a_proxy_rises_with_the_knob():
     for row in features[:20]:
         line = model.predict(np.column_stack([knob, *(np.full(50, v) for v in row[1:])]))
         assert (np.diff(line) >= 0).all()
-    again = ProxyModel.from_json(json.loads(json.dumps(model.to_json())))
+    again = ProxyModel.from_arrays(model.to_arrays())
     np.testing.assert_array_equal(again.predict(features), model.predict(features))
 
 
@@ -297,3 +300,71 @@ def test_views_of_a_space_count_options_that_are_alike():
     assert views["counts"].tolist() == [[1, 0, 0, 1, 0.5], [0, 1, 0, 2, 1.0]]
     assert len(views["genes"]) == 2
     assert "counts" not in space_views(Space(Real("width", 0.5, 1.0)), [{"width": 0.7}])
+
+
+def test_costs_of_columns_are_found_and_never_negative():
+    views, _ = additive()
+    counts = views["counts"][:, :3]  # All four add up to a constant.
+    found = column_costs(counts, 2 + counts @ np.array([0.5, 0.0, 3.0]))
+    np.testing.assert_allclose(found, [2, 0.5, 0, 3], atol=0.15)
+    falling = column_costs(counts, 10 - counts[:, 0])
+    assert (falling >= 0).all()
+    signed = np.column_stack([counts, -counts[:, 0]])
+    assert column_costs(signed, 1 + counts[:, 1])[-1] == 0
+
+
+def test_a_proxy_of_few_designs_predicts_costs_that_add_up():
+    views, known = additive(400)
+    model = ProxyModel().fit(views["counts"][:60], known[:60, 0])
+    assert np.abs(model.predict(views["counts"][60:]) / known[60:, 0] - 1).mean() < 0.02
+    saved = model.to_arrays()
+    with pytest.raises(DataError, match="damaged"):
+        ProxyModel.from_arrays(saved | {"trees": saved["trees"][:100]})
+
+
+def test_known_devices_are_grouped_by_likeness():
+    rng = np.random.default_rng(0)
+    one, two = rng.random((2, 200)) + 0.5
+    noise = np.exp(0.01 * rng.standard_normal((200, 5)))
+    known = np.column_stack([one, two, one, two, one]) * noise
+    devices = KnownDevices({"x": one[:, None]}, known, known)
+    groups = [sorted(members) for kind, members in devices.members("smooth") if kind == "group"]
+    assert [0, 2, 4] in groups
+    assert [1, 3] in groups
+    assert all(1 < len(group) < 5 for group in groups)
+
+
+def test_many_probes_are_all_used():
+    views, known = additive(noise=0.03)
+    target = unseen_device(views, noise=0.03)
+    transfer = Transfer(views, known)
+    probes = transfer.choose_probes(40)
+    errors = [
+        np.abs(transfer.fit(some, target[some]).predict().mean / unseen_device(views) - 1).mean()
+        for some in (probes[:6], probes)
+    ]
+    assert errors[1] < min(errors[0], 0.03)
+
+
+def test_a_verdict_follows_the_error_over_all_designs():
+    rng = np.random.default_rng(0)
+    views, known = additive(noise=0.02)
+    bent = unseen_device(views) * np.exp(0.5 * rng.standard_normal(len(known)))
+    transfer = Transfer(views, known)
+    for target, good in ((unseen_device(views), True), (bent, False)):
+        probes = transfer.choose_probes(12)
+        predictor = transfer.fit(probes, target[probes])
+        error = np.abs(predictor.predict().mean / target - 1).mean()
+        assert predictor.trust.good == good
+        assert predictor.trust.error > 0.6 * error
+    assert not Trust(left_out=0.01, spearman=1.0, expected=0.5).good
+
+
+def test_intervals_are_wider_where_known_costs_are_guessed():
+    views, known = additive(noise=0.1)
+    transfer = Transfer(views, known)
+    probes = transfer.choose_probes(10)
+    predictor = transfer.fit(probes, known[probes, 0])
+    measured, guessed = predictor.predict(), predictor.predict(views)
+    assert transfer.model_error > 0.05
+    assert np.median(guessed.upper / guessed.lower) > np.median(measured.upper / measured.lower)
