@@ -20,8 +20,8 @@ OUTLIERS = 0.1
 OUTLIER_WIDTH = 1.0
 """Half the width, at half its height, of the logarithm of an outlier."""
 
-TRUST = 0.7
-"""Power of the likelihood, below 1 as no candidate is quite true (Grunwald 2012)."""
+TEMPER = 0.7
+"""Power of the likelihood, below 1 as no candidate is quite true (Grünwald, "The Safe Bayesian", 2012)."""
 
 SCREENED = 16
 """Probes that the candidates are sifted by when there are more."""
@@ -130,7 +130,7 @@ class Mixture:
         without = evidence[:, None] - log_density + anywhere + odds
         cases = np.column_stack([evidence, without])
         self.log_evidence = np.logaddexp.reduce(cases, axis=1)
-        log_posterior = TRUST * cases + self._log_prior[some, None]
+        log_posterior = TEMPER * cases + self._log_prior[some, None]
         posterior = np.exp(log_posterior - log_posterior.max())
         posterior /= posterior.sum()
         self._outlier = posterior[:, 1:].sum(axis=0)
@@ -186,7 +186,7 @@ class Mixture:
     @property
     def caution(self) -> float:
         """What deviations are multiplied by where probes were set aside as outliers."""
-        return float(np.sqrt(1 + DISTRUST * np.mean(~self.used)))
+        return float(np.sqrt(1 + DISTEMPER * np.mean(~self.used)))
 
     def leave_one_out(self) -> Moments:
         """Predict the cost of every probe from all others (and none from outliers)."""
@@ -198,7 +198,7 @@ class Mixture:
     def _leave_one_out(self) -> Moments:
         """Likewise of the probes that are no outliers, in closed form."""
         links, costs = self._priors.link[self._candidates], self._costs[self.used]
-        log_weights = np.log(self._posterior[:, :1] + 1e-300) - TRUST * self._left_log_density
+        log_weights = np.log(self._posterior[:, :1] + 1e-300) - TEMPER * self._left_log_density
         weights = np.exp(log_weights - log_weights.max(axis=0))
         weights /= weights.sum(axis=0)
         first = np.zeros(len(costs))
