@@ -21,7 +21,10 @@ OUTLIER_WIDTH = 1.0
 """Half the width, at half its height, of the logarithm of an outlier."""
 
 TEMPER = 0.7
-"""Power of the likelihood, below 1 as no candidate is quite true (Grünwald, "The Safe Bayesian", 2012)."""
+"""Power of the likelihood, below 1 as no candidate is quite true.
+
+Grünwald, "The Safe Bayesian" (2012).
+"""
 
 SCREENED = 16
 """Probes that the candidates are sifted by when there are more."""
@@ -186,7 +189,7 @@ class Mixture:
     @property
     def caution(self) -> float:
         """What deviations are multiplied by where probes were set aside as outliers."""
-        return float(np.sqrt(1 + DISTEMPER * np.mean(~self.used)))
+        return float(np.sqrt(1 + DISTRUST * np.mean(~self.used)))
 
     def leave_one_out(self) -> Moments:
         """Predict the cost of every probe from all others (and none from outliers)."""
