@@ -45,23 +45,18 @@ class Trust:
     """How well the predictor can be expected to do.
 
     Args:
-        left_out: Mean absolute relative error of probes that are left out one at a time (of
-            designs that cost less than a tenth of the median: relative to that).
-        spearman: Rank correlation of probes that are left out with what was measured.
-        expected: The error to be expected of all designs, from the deviations of their
-            predictions: probes are few and no random sample, so that theirs may be less.
+        error: Mean absolute relative error to be expected of all designs (of those that cost less
+            than a tenth of the median: relative to that).
+        spearman: Rank correlation of probes that are left out one at a time, and measured.
+        left_out: Mean absolute relative error of these predictions. Chosen probes are extreme
+            and hard to predict from the others, random ones may all be easy.
         outliers: Indices, among the probes, of measurements that were set aside.
     """
 
-    left_out: float
+    error: float
     spearman: float
-    expected: float = 0.0
+    left_out: float = 0.0
     outliers: tuple[int, ...] = ()
-
-    @property
-    def error(self) -> float:
-        """The worse of both estimates."""
-        return max(self.left_out, self.expected)
 
     @property
     def good(self) -> bool:
@@ -93,6 +88,7 @@ class Assessment:
 def assess(
     mixture: Mixture,
     designs: Moments,
+    left_out: Moments,
     proxies: FloatArray,
     costs: FloatArray,
     spread: FloatArray | None,
@@ -100,30 +96,34 @@ def assess(
 ) -> Assessment:
     """Choose between reusing, calibrating and adapting by the error of probes left out.
 
+    The error to be expected when adapting is what the deviations of the predictions say, and more
+    in proportion where probes that are left out are off by more than that.
+
     Args:
         mixture: Adapted to the probes.
-        designs: What it predicts, deviations calibrated, of a sample of designs.
+        designs: What it predicts of a sample of designs, deviations calibrated.
+        left_out: Likewise of every probe, from the others.
         proxies: What the probes cost the known devices, shape (k, devices).
         costs: What they cost the new one, shape (k,).
         spread: Relative deviation of every measurement, shape (k,).
         rng: Of the test.
     """
     used = mixture.used
-    adapted = mixture.leave_one_out().mean
+    median = float(np.median(costs))
+    adapted = left_out.mean
 
-    def trust(predicted: FloatArray, expected: float) -> Trust:
+    def assessment(method: Method, predicted: FloatArray, expected: float = 0.0) -> Assessment:
+        logarithms = np.log(np.maximum(predicted, 1e-9) / costs)[used]
+        deviation = float(np.sqrt(np.mean(logarithms**2)))
+        error = _error(predicted, costs)
+        expected = expected or max(error, MEAN * deviation)
         rank = rank_correlation(predicted[used], costs[used])
-        outliers = tuple(np.flatnonzero(~used).tolist())
-        return Trust(_error(predicted, costs), rank, expected, outliers)
-
-    def assessment(method: Method, predicted: FloatArray, expected: float | None) -> Assessment:
-        deviation = float(np.sqrt(np.mean(_log_errors(predicted, costs)[used] ** 2)))
-        found = trust(predicted, MEAN * deviation if expected is None else expected)
-        return Assessment(method, curve, test, best, found, deviation)
+        trust = Trust(expected, rank, error, tuple(np.flatnonzero(~used).tolist()))
+        return Assessment(method, curve, test, best, trust, deviation)
 
     curve, test, best = None, None, -1
-    cheapness = np.minimum(1, designs.mean / (CHEAP * np.median(designs.mean)))
-    expected = float((cheapness * np.minimum(MEAN * designs.deviation, WORST)).mean())
+    surprise = _error(adapted, costs) / _expected(left_out, median)
+    expected = _expected(designs, median) * max(1.0, surprise)
     if not proxies.shape[1]:
         return assessment("adapt", adapted, expected)
     best = int(np.argmax([rank_correlation(proxy[used], costs[used]) for proxy in proxies.T]))
@@ -134,14 +134,14 @@ def assess(
     if test.holds:
         error = _error(adapted, costs)
         if np.abs(proxy / costs - 1)[used].max() <= SAME and _error(proxy, costs) <= error:
-            return assessment("reuse", proxy, None)
+            return assessment("reuse", proxy)
         calibrated = np.empty(len(costs))
         for probe in range(len(costs)):
             others = used & (np.arange(len(costs)) != probe)
             calibrated[probe] = Calibration(proxy[others], costs[others])(proxy[[probe]])[0]
         if _error(calibrated, costs) <= SIMPLER * error:
             curve = Calibration(proxy[used], costs[used])
-            return assessment("calibrate", calibrated, None)
+            return assessment("calibrate", calibrated)
     return assessment("adapt", adapted, expected)
 
 
@@ -149,6 +149,7 @@ def _error(predicted: FloatArray, costs: FloatArray) -> float:
     return float(np.mean(np.abs(predicted - costs) / np.maximum(costs, CHEAP * np.median(costs))))
 
 
-def _log_errors(predicted: FloatArray, costs: FloatArray) -> FloatArray:
-    errors: FloatArray = np.log(np.maximum(predicted, 1e-9) / costs)
-    return errors
+def _expected(found: Moments, median: float) -> float:
+    """The error that deviations say, as :func:`_error` counts it."""
+    cheap = np.minimum(1, found.mean / (CHEAP * median))
+    return float((cheap * np.minimum(MEAN * found.deviation, WORST)).mean())

@@ -61,7 +61,7 @@ class JointPredictor:
             [features[pairs[:, 0]], np.array([text for text, _ in described])[pairs[:, 1]]]
         )
         scales = np.array([scale for _, scale in described])
-        self._model = ProxyModel()
+        self._model = ProxyModel(additive=False)
         self._model.fit(inputs, known[pairs[:, 0], pairs[:, 1]] / scales[pairs[:, 1]])
         return self
 

@@ -26,10 +26,11 @@ class ProxyModel:
 
     Args:
         rising: Columns that the cost never falls with (the width knob, say).
+        additive: Whether to begin with costs that add up.
     """
 
-    def __init__(self, rising: Sequence[int] = ()) -> None:
-        self._rising = list(rising)
+    def __init__(self, rising: Sequence[int] = (), *, additive: bool = True) -> None:
+        self._rising, self._additive = list(rising), additive
 
     def fit(self, features: FloatArray, costs: FloatArray) -> ProxyModel:
         """Fit to designs of shape (n, columns) and their costs (n,); NaN costs are left out.
@@ -53,7 +54,8 @@ class ProxyModel:
             "nthread": 1,
             "seed": 0,
         }
-        self._costs = column_costs(features[used], costs[used])
+        columns = features[used] if self._additive else np.zeros_like(features[used])
+        self._costs = column_costs(columns, costs[used])
         data = self._matrix(features[used])
         data.set_label(np.log(costs[used]))
         self._booster = xgboost.train(parameters, data, ROUNDS)

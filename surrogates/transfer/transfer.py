@@ -208,9 +208,13 @@ class Transfer:
         at = self.priors.at(probes.views, probes.known, self.known_costs(probes.views))
         mixture = Mixture(self.priors, at, probes.costs, self._log_weights, probes.spread)
         rng = np.random.default_rng(self.seed)
-        some = mixture.predict(self._some)
-        some = Moments(some.mean, self.half_width(mixture, some.deviation) / NORMAL_QUANTILE)
-        assessment = assess(mixture, some, probes.known, probes.costs, probes.spread, rng)
+        designs, left_out = (
+            Moments(found.mean, self.half_width(mixture, found.deviation) / NORMAL_QUANTILE)
+            for found in (mixture.predict(self._some), mixture.leave_one_out())
+        )
+        assessment = assess(
+            mixture, designs, left_out, probes.known, probes.costs, probes.spread, rng
+        )
         return Predictor(self, probes, mixture, assessment)
 
     def half_width(self, mixture: Mixture, deviation: FloatArray) -> FloatArray:

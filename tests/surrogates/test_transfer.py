@@ -357,7 +357,7 @@ def test_a_verdict_follows_the_error_over_all_designs():
         error = np.abs(predictor.predict().mean / target - 1).mean()
         assert predictor.trust.good == good
         assert predictor.trust.error > 0.6 * error
-    assert not Trust(left_out=0.01, spearman=1.0, expected=0.5).good
+    assert not Trust(error=0.5, spearman=1.0, left_out=0.01).good
 
 
 def test_intervals_are_wider_where_known_costs_are_guessed():
