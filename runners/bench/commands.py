@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evonas.errors import ConfigError
+from runners.config import parse_options
 from runners.session import print_json
 
 if TYPE_CHECKING:
@@ -138,6 +139,33 @@ def prune(
     columns = ["maximise", "minimise", "method", "needed_at_350", "needed_at_500"]
     columns += ["needed_at_1000", "seeds_reached", "spared_at_1000"]
     print(pd.DataFrame(rows)[columns].to_string(index=False))
+
+
+@bench.command(epilog="Example: evonas bench digits --seeds 3")
+def digits(
+    seeds: Annotated[int, typer.Option(help="Searches of each method.", min=1)] = 3,
+    evaluations: Annotated[int, typer.Option(help="Of plain NSGA-II.", min=40)] = 400,
+    budget: Annotated[int, typer.Option(help="Evaluations with surrogates.", min=20)] = 140,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="An option of digits; may be repeated."),
+    ] = None,
+    out: Out = RESULTS,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how many evaluations surrogates spare on the digits supernet."""
+    from runners.bench.digits import run
+
+    options = parse_options(assignments or ())
+    with redirect_stdout(sys.stderr):
+        result = run(out, seeds=seeds, evaluations=evaluations, budget=budget, options=options)
+    if as_json:
+        print_json(result)
+        return
+    import pandas as pd
+
+    print(pd.DataFrame(result["seeds"]).to_string(index=False, float_format="%.4f"))
+    print(f"reached by {result['seeds_reached']} of {seeds} seeds, median {result['needed']:g}")
 
 
 @bench.command(epilog="Example: evonas bench transfer --table nasbench201.parquet --probes 10")
