@@ -173,7 +173,10 @@ def transfer(
     table: Annotated[Path, typer.Option(help="CSV or Parquet with columns METRIC.DEVICE.")],
     targets: Annotated[
         str,
-        typer.Option(help="Devices held out (default: raspi4,fpga,eyeriss,pi5_litert)."),
+        typer.Option(
+            help="Devices held out (default: raspi4,fpga,eyeriss,pi5_litert), or whole names of "
+            "columns, energy_mj.pi5_litert, say."
+        ),
     ] = "",
     proxies: Annotated[
         str, typer.Option(help="Devices (default: all that are no target nor of its family).")

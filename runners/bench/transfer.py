@@ -52,7 +52,9 @@ class Table:
     costs: pd.DataFrame
 
 
-def load(table: str, metric: str = METRIC, genes: Sequence[str] = ()) -> Table:
+def load(
+    table: str, metric: str = METRIC, genes: Sequence[str] = (), others: Sequence[str] = ()
+) -> Table:
     """Read a table whose costs are columns ``METRIC.DEVICE``.
 
     Args:
@@ -60,6 +62,7 @@ def load(table: str, metric: str = METRIC, genes: Sequence[str] = ()) -> Table:
         metric: What to carry over.
         genes: The columns that describe a design; left out, all of text or whole numbers with at
             most 100 values.
+        others: Further costs, by the whole names of their columns; those it lacks are left out.
 
     Raises:
         DataError: The table is wrong, or has no device.
@@ -74,7 +77,8 @@ def load(table: str, metric: str = METRIC, genes: Sequence[str] = ()) -> Table:
             f"table '{table}' has {len(names)} column(s) named '{metric}.DEVICE'; "
             "it needs two or more, a target and a proxy"
         )
-    costs = frame[names].rename(columns=lambda name: name.partition(".")[2]).astype(float)
+    costs = frame[names].rename(columns=lambda name: name.partition(".")[2])
+    costs = costs.join(frame[[name for name in others if name in frame]]).astype(float)
     problem: TableProblem
     if set(EDGES) <= set(frame.columns) and not genes:
         problem = NASBench201(table, minimise=names[0])
@@ -92,12 +96,12 @@ def load(table: str, metric: str = METRIC, genes: Sequence[str] = ()) -> Table:
 
 
 def family(device: str) -> str:
-    """Name up to the first underscore.
+    """Name up to the first underscore, without the name of a metric.
 
-    >>> family("titanx_256")
-    'titanx'
+    >>> family("titanx_256"), family("energy_mj.pi5_litert")
+    ('titanx', 'pi5')
     """
-    return device.partition("_")[0]
+    return device.rpartition(".")[2].partition("_")[0]
 
 
 def proxies_of(
@@ -197,7 +201,8 @@ def run(
     Args:
         table: See :func:`load`.
         out: The directory to write to.
-        targets: Devices; left out, the usual ones of the NAS-Bench-201 table.
+        targets: Devices; left out, the usual ones of the NAS-Bench-201 table. The whole name of a
+            column (``energy_mj.pi5_litert``) carries that over from the proxies' metric.
         proxies: Devices; left out, all that are no targets and not of a target's family.
         probes: How many, to try.
         draws: Random choices of probes beside the one that EvoNAS makes.
@@ -214,9 +219,9 @@ def run(
     Raises:
         UsageError: The table, a device or a number of probes is wrong.
     """
-    data = load(table, metric, genes)
-    devices = [str(device) for device in data.costs]
     targets = targets or TARGETS
+    data = load(table, metric, genes, targets)
+    devices = [str(device) for device in data.costs]
     for device in (*targets, *proxies):
         if device not in devices:
             raise ConfigError(

@@ -49,6 +49,29 @@ def test_the_bench_scores_every_method_on_every_target(table, tmp_path):
     assert (out / "transfer.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_energy_carries_over_from_latencies(table, tmp_path):
+    frame = pd.read_csv(table)
+    frame["energy_mj.board_2"] = 3 * frame["latency_ms.target"]
+    frame.to_csv(table, index=False)
+    found = transfer.load(str(table), others=["energy_mj.board_2", "target"]).costs
+    assert list(found)[-2:] == ["target", "energy_mj.board_2"]
+    assert transfer.proxies_of("energy_mj.board_2", list(found), ["energy_mj.board_2"], []) == (
+        "chip_1",
+        "chip_8",
+        "phone",
+        "target",
+    )
+    result = transfer.run(
+        str(table),
+        tmp_path,
+        targets=["energy_mj.board_2"],
+        probes=[8],
+        draws=0,
+        report=lambda _: None,
+    )
+    assert result["targets"][0]["spearman"] > 0.98
+
+
 def test_proxies_are_of_another_family_unless_they_are_named():
     devices = ["chip_1", "chip_8", "board", "phone"]
     assert transfer.proxies_of("chip_1", devices, ["chip_1", "board"], []) == ("phone",)
