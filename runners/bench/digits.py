@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from evonas import plugins
+from evonas.errors import WorkError
 from evonas.journal import Journal
 from evonas.pareto import hypervolume, non_dominated
 from evonas.problem import Problem
@@ -129,9 +130,14 @@ def shares(runs: Sequence[FloatArray]) -> list[FloatArray]:
 
     Returns:
         For each the share, after every evaluation, of the hypervolume of the front of all.
+
+    Raises:
+        WorkError: No design has values.
     """
     together = np.vstack(runs)
     together = together[np.isfinite(together).all(axis=1)]
+    if not len(together):
+        raise WorkError("no search found a feasible design; loosen the constraints")
     front = together[non_dominated(together)]
     ideal, nadir = front.min(axis=0), front.max(axis=0)
     unit = np.where(nadir > ideal, nadir - ideal, 1.0)
@@ -172,6 +178,7 @@ def run(
 
     Raises:
         UsageError: An option is wrong.
+        WorkError: No search found a feasible design.
     """
     import pandas as pd
 

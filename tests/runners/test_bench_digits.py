@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from evonas import Integer, Metric, Objective, Problem, Space
-from evonas.errors import InfeasibleError, PluginError
+from evonas.errors import InfeasibleError, PluginError, WorkError
 from evonas.records import Candidate, Status, Task
 from runners.bench import digits
 from runners.bench.commands import bench
@@ -75,6 +75,11 @@ def test_scaling_does_not_depend_on_units_nor_on_failures():
         digits.shares(costs), digits.shares(costs * [1.0, 1e3, 1e-6] + 5), strict=True
     ):
         assert one == pytest.approx(other)
+
+
+def test_searches_that_find_nothing_are_told():
+    with pytest.raises(WorkError, match="no search found a feasible design"):
+        digits.shares([np.full((3, 2), np.inf)])
 
 
 def test_a_comparison_writes_a_table_and_a_figure(tmp_path):
