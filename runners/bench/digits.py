@@ -178,7 +178,7 @@ def run(
 
     Raises:
         UsageError: An option is wrong.
-        WorkError: No search found a feasible design.
+        WorkError: A search was stopped, or none found a feasible design.
     """
     import pandas as pd
 
@@ -203,6 +203,8 @@ def run(
                 options=options,
                 report=lambda text: None,
             )
+            if ended.meta["state"] == "stopped":
+                raise WorkError(f"the search {directory.name} was stopped; nothing was compared")
             seconds = time.perf_counter() - start - (measured.seconds - before)
             found = Journal.read(directory).evaluations()
             seconds += sum(evaluation.seconds for evaluation in found)

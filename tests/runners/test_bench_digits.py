@@ -104,6 +104,21 @@ def test_a_comparison_writes_a_table_and_a_figure(tmp_path):
         assert [row[key] for key in keys] == [before[key] for key in keys]
 
 
+def test_a_stop_ends_the_comparison(tmp_path):
+    problem = tmp_path / "stopping.py"
+    problem.write_text(
+        "import signal\n"
+        "from problems.toy import Blocks\n"
+        "class Stopping(Blocks):\n"
+        "    def evaluate(self, genome, metrics):\n"
+        "        signal.raise_signal(signal.SIGTERM)\n"
+        "        return super().evaluate(genome, metrics)\n"
+    )
+    with pytest.raises(WorkError, match="plain-0 was stopped"):
+        digits.run(tmp_path, problem=f"{problem}:Stopping", report=lambda text: None)
+    assert not list(tmp_path.glob("*.csv"))
+
+
 def test_an_unknown_option_is_named(tmp_path):
     result = CliRunner().invoke(bench, ["digits", "--set", "devise=phone", "--out", str(tmp_path)])
     assert isinstance(result.exception, PluginError)
