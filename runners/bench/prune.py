@@ -177,7 +177,8 @@ def _wrong_prunes(prunes: Sequence[Prunes]) -> dict[str, Any]:
     covered = 0
     for p in prunes:
         low, high = wilson_interval(p.wrongly_audited, p.audited) if p.audited else (0.0, 1.0)
-        covered += low <= (p.wrongly_pruned + p.wrongly_audited) / (p.pruned + p.audited) <= high
+        judged = max(1, p.pruned + p.audited)
+        covered += low <= (p.wrongly_pruned + p.wrongly_audited) / judged <= high
     return {
         "wrong_prune_rate": sum(p.wrongly_pruned for p in prunes) / total,
         "audits": audited,

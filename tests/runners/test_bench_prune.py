@@ -114,6 +114,8 @@ def test_intervals_are_checked_against_the_truth(audited, covered):
     assert rates["wrong_prune_rate"] == 0.01
     assert rates["intervals_with_the_truth"] == covered
     assert prune._wrong_prunes([searches.Prunes()]) == {}
+    # A search that pruned nothing beside one that did.
+    assert prune._wrong_prunes([prunes[0], searches.Prunes()])["audits"] == trials
 
 
 def test_an_unknown_method_is_named(table, tmp_path):
