@@ -113,10 +113,7 @@ def rank_agreement(first: FloatArray, second: FloatArray) -> float:
     >>> rank_agreement(np.array([1.0, 2.0, 3.0]), np.array([10.0, 20.0, 15.0]))
     0.5
     """
-    ranks = [
-        np.unique(values, return_inverse=True, return_counts=True) for values in (first, second)
-    ]
-    one, other = ((np.cumsum(counts) - counts / 2)[place] for _, place, counts in ranks)
+    one, other = _ranks(first), _ranks(second)
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         return 0.0
     return round(float(np.corrcoef(one, other)[0, 1]), 12)

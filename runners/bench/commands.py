@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -168,6 +169,17 @@ def digits(
     print(f"reached by {result['seeds_reached']} of {seeds} seeds, median {result['needed']:g}")
 
 
+def _print_methods(result: Mapping[str, Any], as_json: bool) -> None:
+    """Print a comparison: its rows are under ``methods``."""
+    if as_json:
+        print_json(result)
+        return
+    import pandas as pd
+
+    rows = [row for of in result["methods"].values() for row in of]
+    print(pd.DataFrame(rows).to_string(index=False, float_format="%.3g"))
+
+
 @bench.command(epilog="Example: evonas bench transfer --table nasbench201.parquet --probes 10")
 def transfer(
     table: Annotated[Path, typer.Option(help="CSV or Parquet with columns METRIC.DEVICE.")],
@@ -212,13 +224,7 @@ def transfer(
             seed=seed,
             name=name,
         )
-    if as_json:
-        print_json(result)
-        return
-    import pandas as pd
-
-    rows = [row for of in result["methods"].values() for row in of]
-    print(pd.DataFrame(rows).to_string(index=False, float_format="%.3g"))
+    _print_methods(result, as_json)
 
 
 @bench.command("device", epilog="Example: evonas bench device --python bare/bin/python")
@@ -250,11 +256,6 @@ def new_device(
             seconds_per_model=seconds_per_model,
             seed=seed,
         )
-    if as_json:
-        print_json(result)
-        return
-    import pandas as pd
-
-    rows = [row for of in result["methods"].values() for row in of]
-    print(pd.DataFrame(rows).to_string(index=False, float_format="%.3g"))
-    print("measured with", json.dumps(result["interpreter"]))
+    _print_methods(result, as_json)
+    if not as_json:
+        print("measured with", json.dumps(result["interpreter"]))

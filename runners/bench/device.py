@@ -24,13 +24,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.linear_model import RidgeCV
 
 from evonas import plugins
 from evonas.errors import ConfigError, WorkError
 from evonas.space import FloatArray
 from runners.bench.simulated import DEVICES
-from runners.bench.transfer import score
+from runners.bench.transfer import ridge, score
 from runners.device import kit as kits
 from runners.device import profile as profiles
 from runners.device.formats import Measured, Result, read_result
@@ -113,7 +112,6 @@ def run(
         kit = Path(folder) / "kit"
         both = [*chosen, *range(size, size + held_out)]
         kind = next(iter(problem.timed_models))
-        middle = sorted(chosen, key=lambda row: float(proxy.costs[kind][row]))[len(chosen) // 2]
         kits.write(
             problem,
             PROBLEM,
@@ -121,7 +119,7 @@ def run(
             kit,
             known,
             both,
-            reference_model=(middle, kind),
+            reference_model=(kits.middle(proxy, kind, chosen), kind),
             report=report,
         )
         for threads in THREADS:
@@ -277,8 +275,7 @@ def simple_predictions(
     """
     yield "proxy_scaled", there * np.median(costs / proxy)
     yield "proxy_isotonic", Calibration(proxy, costs)(there)
-    ridge = RidgeCV(np.logspace(-3, 3, 13)).fit(counts, costs)
-    yield "ridge_counts", np.maximum(ridge.predict(others), 0.01 * costs.min())
+    yield "ridge_counts", ridge(counts, costs, others)
 
 
 def draw(path: Path, found: Mapping[str, Mapping[str, Found]]) -> None:

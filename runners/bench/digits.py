@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,24 +24,22 @@ import numpy as np
 
 from evonas import plugins
 from evonas.errors import WorkError
+from evonas.front import cost_array
 from evonas.journal import Journal
-from evonas.pareto import hypervolume, non_dominated
-from evonas.problem import Problem
+from evonas.pareto import non_dominated
+from evonas.problem import Problem, Report
 from evonas.records import Candidate, Evaluation, Status, Task
 from evonas.run import Run, search
 from evonas.space import FloatArray, genome_key
 from problems.split_cnn.problem import TIMES
+from runners.bench.volume import curve, scale
 from runners.local import SerialRunner
 from runners.worker import evaluate
 
 TIMINGS = 3
 """How often a design is timed; the medians count."""
 
-REFERENCE = 1.1
-
 TITLES = {"plain": "plain NSGA-II", "evonas": "EvoNAS with surrogates"}
-
-Report = Callable[[str], None]
 
 
 class Measured:
@@ -99,28 +97,6 @@ class LookingUp(SerialRunner):
         return [self._measured.look_up(self._queue.popleft())] if self._queue else []
 
 
-def curve(costs: FloatArray) -> FloatArray:
-    """Compute the hypervolume after every evaluation.
-
-    Args:
-        costs: Scaled, shape (evaluations, objectives); infinite for designs without values.
-
-    Returns:
-        Shape (evaluations,).
-
-    >>> curve(np.array([[0.1, 1.0], [np.inf, np.inf], [1.0, 0.1], [1.0, 1.0]])).round(2).tolist()
-    [0.1, 0.1, 0.19, 0.19]
-    """
-    reference = np.full(costs.shape[1], REFERENCE)
-    front, volumes = np.empty((0, costs.shape[1])), [0.0]
-    for cost in costs:
-        volumes.append(volumes[-1])
-        if (cost < reference).all() and not (front <= cost).all(axis=1).any():
-            front = np.vstack([front[~(front >= cost).all(axis=1)], cost])
-            volumes[-1] = hypervolume(front, reference)
-    return np.array(volumes[1:])
-
-
 def shares(runs: Sequence[FloatArray]) -> list[FloatArray]:
     """Scale the costs of searches alike, and compute their curves.
 
@@ -139,10 +115,8 @@ def shares(runs: Sequence[FloatArray]) -> list[FloatArray]:
     if not len(together):
         raise WorkError("no search found a feasible design; loosen the constraints")
     front = together[non_dominated(together)]
-    ideal, nadir = front.min(axis=0), front.max(axis=0)
-    unit = np.where(nadir > ideal, nadir - ideal, 1.0)
-    full = curve((front - ideal) / unit)[-1]
-    return [curve((costs - ideal) / unit) / full for costs in runs]
+    full = curve(scale(front, front))[-1]
+    return [curve(scale(costs, front)) / full for costs in runs]
 
 
 def run(
@@ -245,15 +219,11 @@ def run(
 
 
 def _costs(problem: Problem, evaluations: Sequence[Evaluation]) -> FloatArray:
-    return np.array(
-        [
-            [
-                o.sign * e.values[o.metric] if e.status is Status.OK else np.inf
-                for o in problem.objectives
-            ]
-            for e in evaluations
-        ]
-    )
+    """Costs in the order of evaluation, shape (evaluations, objectives); see :func:`shares`."""
+    costs = np.full((len(evaluations), len(problem.objectives)), np.inf)
+    ok = [row for row, evaluation in enumerate(evaluations) if evaluation.status is Status.OK]
+    costs[ok] = cost_array(problem.describe(), [evaluations[row] for row in ok])
+    return costs
 
 
 def draw(path: Path, curves: Mapping[tuple[str, int], FloatArray], seeds: int) -> None:

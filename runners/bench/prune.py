@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ import numpy as np
 
 from evonas.errors import DataError, UsageError, did_you_mean
 from evonas.outcome import wilson_interval
+from evonas.problem import Report
 from evonas.run import BATCH
 from evonas.space import FloatArray
 from problems.nasbench201 import NASBench201
@@ -37,8 +38,6 @@ LATENCIES = tuple(
     f"latency_ms.{device}"
     for device in ("raspi4", "pixel3", "eyeriss", "fpga", "silver_4114", "pi5_litert")
 )
-
-Report = Callable[[str], None]
 
 
 def needed(curve: FloatArray, share: float, budget: int) -> int:

@@ -23,13 +23,12 @@ from evonas.records import Candidate, Decision, Evaluation, Status
 from evonas.run import BATCH, OPENING
 from evonas.space import FloatArray, Genome, genome_key
 from problems.table import TableProblem
+from runners.bench.volume import REFERENCE, curve, scale
 from surrogates.features import space_features
 from surrogates.metric_models import MetricModels
 from surrogates.trees import Trees
 
 POPULATION = 40
-
-REFERENCE = np.array([1.1, 1.1])
 
 Order = Iterator[int]
 """Rows of a table in the order of evaluation, each once."""
@@ -55,21 +54,12 @@ class Oracle:
             rows.append([o.sign * values[o.metric] for o in problem.objectives])
         self.index = {genome_key(genome): row for row, genome in enumerate(self.genomes)}
         costs = np.array(rows)
-        front = costs[non_dominated(costs)]
-        ideal, nadir = front.min(axis=0), front.max(axis=0)
-        self.costs = (costs - ideal) / np.where(nadir > ideal, nadir - ideal, 1.0)
-        self._full = hypervolume(self.costs, REFERENCE)
+        self.costs = scale(costs, costs[non_dominated(costs)])
+        self._full = hypervolume(self.costs, np.full(2, REFERENCE))
 
     def curve(self, order: Sequence[int]) -> FloatArray:
         """Share of the true front's hypervolume after every evaluation, shape (evaluations,)."""
-        shares, front, share = [], np.empty((0, 2)), 0.0
-        for row in order:
-            cost = self.costs[row]
-            if (cost < REFERENCE).all() and not (front <= cost).all(axis=1).any():
-                front = np.vstack([front[~(front >= cost).all(axis=1)], cost])
-                share = hypervolume(front, REFERENCE) / self._full
-            shares.append(share)
-        return np.array(shares)
+        return curve(self.costs[list(order)]) / self._full
 
     def row(self, genome: Genome) -> int | None:
         """Find a design's row; ``None`` when the table does not hold it."""

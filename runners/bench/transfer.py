@@ -128,8 +128,14 @@ def simple_predictions(
     yield "best_proxy", scaled(best)
     yield "isotonic", Calibration(best[probes], costs)(best)
     counts = min(views.values(), key=lambda view: view.shape[1])
-    ridge = RidgeCV(np.logspace(-3, 3, 13)).fit(counts[probes], costs)
-    yield "ridge_counts", np.maximum(ridge.predict(counts), 0.01 * costs.min())
+    yield "ridge_counts", ridge(counts[probes], costs, counts)
+
+
+def ridge(counts: FloatArray, costs: FloatArray, others: FloatArray) -> FloatArray:
+    """Predict costs of other designs by ridge regression on what designs are made of."""
+    fitted = RidgeCV(np.logspace(-3, 3, 13)).fit(counts, costs)
+    predicted: FloatArray = np.maximum(fitted.predict(others), 0.01 * costs.min())
+    return predicted
 
 
 def score(

@@ -143,11 +143,11 @@ def write(
         label = labels[number] if labels else str(row)
         models += _export(problem, known, row, label, out)
         report(f"{number + 1} of {len(chosen)} designs are exported.")
-    alike = [model for model in models if model["kind"] == models[0]["kind"]]
-    alike.sort(key=lambda model: float(known.costs[model["kind"]][model["design"]]))
-    against = alike[len(alike) // 2]
-    if reference_model is not None:
-        against = next(m for m in models if (m["design"], m["kind"]) == reference_model)
+    if reference_model is None:
+        kind = models[0]["kind"]
+        alike = [model["design"] for model in models if model["kind"] == kind]
+        reference_model = middle(known, kind, alike), kind
+    against = next(m for m in models if (m["design"], m["kind"]) == reference_model)
     content: dict[str, Any] = {
         "format": FORMAT,
         "problem": reference,
@@ -166,6 +166,11 @@ def write(
     shutil.copy(SCRIPT, out)
     (out / "kit.json").write_text(json.dumps(content), encoding="utf-8")
     return content
+
+
+def middle(known: Survey, kind: str, rows: Sequence[int]) -> int:
+    """Of some designs, the one whose model of a kind takes neither much nor little time."""
+    return sorted(rows, key=lambda row: float(known.costs[kind][row]))[len(rows) // 2]
 
 
 def sample_designs(

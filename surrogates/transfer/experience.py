@@ -31,9 +31,6 @@ COVERAGE = 0.9
 QUANTILE, QUANTILE_FAMILIES = 1.8, 10.0
 """Half the width of an interval in predicted deviations, and the families that it is worth."""
 
-NORMAL_QUANTILE = 1.645
-"""Half the width of a normal interval with that coverage, in deviations."""
-
 
 @dataclass(frozen=True)
 class Experience:

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.cluster.hierarchy import linkage
 
 from evonas.space import FloatArray
-from surrogates.transfer.additive import column_costs, with_constant
+from surrogates.transfer.additive import FEW, column_costs, with_constant
 from surrogates.transfer.views import Views
 
 MEASURED, SMOOTH = "", "smooth"
@@ -94,7 +94,7 @@ def _carried_costs(views: Views, relative: FloatArray) -> dict[str, tuple[str, F
     names = min(kinds.values(), key=lambda names: views[names[0]].shape[1])
     best: list[tuple[float, FloatArray]] = []
     for costs in relative.T:
-        weight = 1 / np.maximum(costs, 0.3)
+        weight = 1 / np.maximum(costs, FEW)
         fits = []
         for name in names:
             columns = with_constant(views[name])

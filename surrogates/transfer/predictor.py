@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evonas.device_profile import NORMAL_QUANTILE
 from evonas.errors import DataError
 from evonas.space import FloatArray
 from surrogates.transfer.assessment import Assessment, Method, Trust
-from surrogates.transfer.experience import NORMAL_QUANTILE
 from surrogates.transfer.mixture import Mixture
 from surrogates.transfer.monotonicity import Monotonicity
 from surrogates.transfer.proxy import ProxyModel

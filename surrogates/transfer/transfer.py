@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from evonas.device_profile import NORMAL_QUANTILE
 from evonas.errors import DataError
 from evonas.space import FloatArray
 from surrogates.transfer.assessment import MEAN, assess
-from surrogates.transfer.experience import NORMAL_QUANTILE, Experience, learn
+from surrogates.transfer.experience import Experience, learn
 from surrogates.transfer.mixture import Mixture, Moments
 from surrogates.transfer.predictor import Predictor, Probes
 from surrogates.transfer.priors import Indices, Priors, take
