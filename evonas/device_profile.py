@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,13 +21,25 @@ from evonas.space import FloatArray, genome_key
 
 FORMAT = 2
 DEVICES = Path("results/devices")
+DEVICES_VARIABLE = "EVONAS_DEVICES"
 
 NORMAL_QUANTILE = 1.645
 """Half the width of a 90% interval in standard errors."""
 
 
-def read_json(path: Path, what: str) -> Any:
+def devices_folder() -> Path:
+    """Where profiles are: ``$EVONAS_DEVICES``, or else here in ``results/devices``."""
+    chosen = os.environ.get(DEVICES_VARIABLE)
+    return Path(chosen).expanduser() if chosen else DEVICES
+
+
+def read_json(path: Path, what: str, remedy: str) -> Any:
     """Read a file that somebody else may have damaged.
+
+    Args:
+        path: Of the file.
+        what: It is.
+        remedy: What to do when it is missing or damaged.
 
     Raises:
         DataError: It is missing, or no JSON.
@@ -34,9 +47,11 @@ def read_json(path: Path, what: str) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DataError(f"there is no {what} '{path}'") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{what} '{path}' is damaged: {error}") from None
+        raise DataError(f"there is no {what} '{path}'; {remedy}") from None
+    except OSError as error:
+        raise DataError(f"{what} '{path}' cannot be read: {error.strerror}; {remedy}") from None
+    except ValueError as error:
+        raise DataError(f"{what} '{path}' is damaged: {error}; {remedy}") from None
 
 
 def energy_of(kind: str) -> str:
@@ -73,7 +88,7 @@ class Profile:
         metered = ", energy metered" if any(energy_of(kind) in kinds for kind in kinds) else ""
         return (
             f"{self.content['name']}: predicted from {self.probes} probes, "
-            f"error {error:.1%}{doubt}; {self.content['threads']} threads{metered}"
+            f"error {error:.1%}{doubt}; threads: {self.content['threads']}{metered}"
         )
 
     def measured(self, kind: str) -> dict[str, tuple[float, float, float]]:
@@ -96,7 +111,17 @@ class Profile:
         return plugins.load("evonas.transfer", "default").Predictor.load(header, arrays)
 
     def save(self, folder: Path) -> Path:
-        """Write ``NAME.json`` and ``NAME.npz``; the former is written last."""
+        """Write ``NAME.json`` and ``NAME.npz``; the former is written last.
+
+        Raises:
+            DataError: The folder cannot be written to.
+        """
+        try:
+            return self._write(folder)
+        except OSError as error:
+            raise DataError(f"'{folder}' cannot hold profiles: {error.strerror}") from None
+
+    def _write(self, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.content['name']}.json"
         np.savez(path.with_suffix(".npz"), allow_pickle=False, **self.arrays)
@@ -140,8 +165,8 @@ def load(name: str, folder: Path) -> Profile:
     if not path.is_file():
         known = names(folder)
         hint = did_you_mean(name, known) if known else "; 'evonas device fit' makes one"
-        raise ConfigError(f"there is no device '{name}' in '{folder}'{hint}")
-    content = read_json(path, "profile")
+        raise ConfigError(f"there is no device '{name}' in '{folder.resolve()}'{hint}")
+    content = read_json(path, "profile", "fit it again")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DataError(f"profile '{path}' is not of format {FORMAT}; fit it again")
     if content.pop("checksum", None) != _checksum(content):
@@ -153,4 +178,5 @@ def load(name: str, folder: Path) -> Profile:
         ):
             return Profile(content, dict(arrays))
     except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise DataError(f"profile '{path.with_suffix('.npz')}' is damaged: {error}") from None
+        arrays_path = path.with_suffix(".npz")
+        raise DataError(f"profile '{arrays_path}' is damaged: {error}; fit it again") from None

@@ -11,10 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from evonas import device_profile
-from evonas.device_profile import DEVICES as FITTED
-from evonas.device_profile import Profile
-from evonas.errors import ConfigError
-from problems.profiles import numbers, preset
+from evonas.device_profile import DEVICES_VARIABLE, Profile
+from evonas.errors import ConfigError, did_you_mean
+from problems.profiles import numbers
 
 
 @dataclass(frozen=True)
@@ -107,6 +106,7 @@ def device(text: str) -> Device:
     """Find a preset or a fitted device by name, or read ``"factor=20,compute_watts=3"``.
 
     Powers that are left out are those of this machine, and so are those of a fitted device.
+    Fitted devices are looked up in ``$EVONAS_DEVICES``, or else in ``results/devices``.
 
     >>> device("factor=20").factor
     20.0
@@ -116,14 +116,21 @@ def device(text: str) -> Device:
     """
     own = DEVICES["this-machine"]
     if "=" not in text:
-        fitted = device_profile.names(FITTED)
+        folder = device_profile.devices_folder()
+        fitted = device_profile.names(folder)
         if text in DEVICES and text in fitted:
             raise ConfigError(
-                f"'{text}' is a preset and, in '{FITTED}', a fitted device; fit it by another name"
+                f"'{text}' is a preset and, in '{folder}', a fitted device; fit it by another name"
             )
-        if text in DEVICES or text not in fitted:
-            return preset("device", text, {**dict.fromkeys(fitted, own), **DEVICES})
-        profile = device_profile.load(text, FITTED)
+        if text in DEVICES:
+            return DEVICES[text]
+        if text not in fitted:
+            hint = did_you_mean(text, [*fitted, *DEVICES])
+            raise ConfigError(
+                f"there is no device '{text}', neither a preset nor fitted in '{folder.resolve()}' "
+                f"(set {DEVICES_VARIABLE} to look elsewhere){hint}"
+            )
+        profile = device_profile.load(text, folder)
         return Device(text, "powers assumed", 1, own.compute_watts, own.idle_watts, profile)
     powers = {"compute_watts": own.compute_watts, "idle_watts": own.idle_watts}
     given = numbers("device", text, ["factor"], powers)

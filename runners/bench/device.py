@@ -110,6 +110,7 @@ def run(
         # One kit, so that one run of measure.py times probes and held-out designs alike. Its
         # reference is a probe, as it would be without the others.
         kit = Path(folder) / "kit"
+        kit.mkdir()
         both = [*chosen, *range(size, size + held_out)]
         kind = next(iter(problem.timed_models))
         kits.write(

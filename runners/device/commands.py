@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from evonas import device_profile, plugins
-from evonas.device_profile import DEVICES, Profile
+from evonas.device_profile import DEVICES, DEVICES_VARIABLE, Profile
 from evonas.errors import ConfigError, DataError
 from evonas.space import genome_key
 from runners.config import parse_options
@@ -26,7 +26,16 @@ device = typer.Typer(help="Make a new device known by a few measurements.", rich
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the device.")]
-Devices = Annotated[Path, typer.Option("--devices", metavar="DIR", help="Where profiles are.")]
+Devices = Annotated[
+    Path,
+    typer.Option(
+        "--devices",
+        metavar="DIR",
+        default_factory=device_profile.devices_folder,
+        help="Where profiles are.",
+        show_default=f"${DEVICES_VARIABLE}, or {DEVICES}",
+    ),
+]
 
 
 @device.command(epilog="Example: evonas device probe digits --designs 10 --out kit")
@@ -41,7 +50,7 @@ def probe(
         typer.Option(help="To measure on the device (default: 10; all of a front).", min=4),
     ] = None,
     proxy_designs: Annotated[int, typer.Option(help="To measure here.", min=10)] = 200,
-    seed: Annotated[int, typer.Option(help="Of the designs.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the designs.", min=0)] = 0,
     assignments: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="An option of the problem."),
@@ -94,11 +103,11 @@ def fit(
             help="What measure.py wrote; further ones are of kits measured later.",
         ),
     ],
+    devices: Devices,
     proxies: Annotated[
         list[str] | None,
         typer.Option("--proxy", metavar="NAME", help="A device known before; may be repeated."),
     ] = None,
-    devices: Devices = DEVICES,
     as_json: AsJson = False,
 ) -> None:
     """Make a device's profile from what was measured there, and say whether to trust it."""
@@ -110,7 +119,7 @@ def fit(
 
 
 @device.command("list", epilog="Example: evonas device list")
-def list_devices(devices: Devices = DEVICES, as_json: AsJson = False) -> None:
+def list_devices(devices: Devices, as_json: AsJson = False) -> None:
     """List the devices that are known."""
     found = []
     for name in device_profile.names(devices):
@@ -129,11 +138,12 @@ def list_devices(devices: Devices = DEVICES, as_json: AsJson = False) -> None:
         table.add_row(
             row["name"], row["problem"], str(row["threads"]), trusted, f"{worst:.1%}", processor
         )
-    console(sys.stdout).print(table if found else f"No devices in {devices}.")
+    nothing = f"No devices in {devices.resolve()}; 'evonas device fit' makes them."
+    console(sys.stdout).print(table if found else nothing)
 
 
 @device.command(epilog="Example: evonas device show pi4")
-def show(name: Name, devices: Devices = DEVICES, as_json: AsJson = False) -> None:
+def show(name: Name, devices: Devices, as_json: AsJson = False) -> None:
     """Show a device's profile: predicted against measured, and whether to trust it."""
     _show(device_profile.load(name, devices), devices / f"{name}.json", as_json)
 
@@ -166,7 +176,7 @@ def _show(profile: Profile, path: Path, as_json: bool) -> None:
                 _print_probes(out, f"{kind} [{entry['unit']}]", number, rows)
         _print_verdict(out, kind, entry)
     proxies = ", ".join(profile.content["proxies"])
-    out.print(f"{path}: {profile.content['threads']} threads; proxies: {proxies}.")
+    out.print(f"{path}: threads: {profile.content['threads']}; proxies: {proxies}.")
 
 
 def _print_probes(out: Console, title: str, number: int, rows: list[dict[str, Any]]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,6 +24,8 @@ WILD = 0.15
 
 WILD_SHARE = 0.25
 """Share of such models up to which the others are still believed."""
+
+REMEDY = "bring it from the device again, as measure.py wrote it"
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(allow_inf_nan=False, gt=0)]
@@ -106,7 +109,7 @@ class Result(BaseModel):
     format: Literal[1]
     kit: str
     complete: bool
-    threads: int
+    threads: Annotated[int, Field(ge=1)]
     host: dict[str, Any]
     reference_ms: Positive
     models: list[Measured]
@@ -125,7 +128,7 @@ def read_result(path: Path) -> Result:
     Raises:
         DataError: It is missing, damaged, incomplete, or says nothing.
     """
-    raw = read_json(path, "result")
+    raw = read_json(path, "result", REMEDY)
     if isinstance(raw, dict) and "proxy_ms" in raw:
         raise DataError(f"'{path}' is a kit; run measure.py on the device, and give what it writes")
     version = raw.get("format") if isinstance(raw, dict) else None
@@ -138,11 +141,27 @@ def read_result(path: Path) -> Result:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"result '{path}' is damaged at {place}: {first['msg']}") from None
+        reason = first["msg"].replace("Input should", f"{reprlib.repr(first['input'])} should")
+        raise DataError(f"result '{path}' is damaged at {place}: {reason}; {REMEDY}") from None
     if not result.kit == result.made_from.kit == identify(raw["made_from"]):
-        raise DataError(f"result '{path}' is damaged: its kit is not what the kit's number says")
+        raise DataError(
+            f"result '{path}' is damaged: its kit is not what the kit's number says; {REMEDY}"
+        )
+    _check_kit(path, result.made_from)
     _check_models(path, result)
     return result
+
+
+def _check_kit(path: Path, kit: Kit) -> None:
+    """Check that what is said of the designs is said of all of them."""
+    told: list[Sequence[object]] = [*kit.proxy_ms.values(), *kit.views.values()]
+    whole = kit.views and kit.proxy_ms.keys() == kit.kinds.keys()
+    whole = whole and all(len(of_designs) == len(kit.designs) for of_designs in told)
+    if not whole or any(len({len(row) for row in view}) != 1 for view in kit.views.values()):
+        raise DataError(f"result '{path}' is damaged: its kit's times and views do not fit")
+    for model in kit.models:
+        if model.kind not in kit.kinds or model.design not in kit.rows(model.kind):
+            raise DataError(f"result '{path}' is damaged: '{model.name}' is of no design")
 
 
 def _check_models(path: Path, result: Result) -> None:

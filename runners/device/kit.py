@@ -97,8 +97,14 @@ def check(problem: Problem, reference: str, out: Path) -> None:
     """Check that a kit can be made.
 
     Raises:
-        UsageError: The problem has no timed models, or the folder is not empty.
+        UsageError: The problem has no timed models, or the folder is not empty or cannot be made.
     """
+    if problem.profiles:
+        names = " and ".join(profile.content["name"] for profile in problem.profiles)
+        raise ProblemError(
+            f"problem '{reference}' predicts its times for {names}, and a kit needs times that "
+            "are measured; leave that device out"
+        )
     if not problem.timed_models:
         raise ProblemError(
             f"problem '{reference}' does not say which metric is the time of which model; "
@@ -106,6 +112,10 @@ def check(problem: Problem, reference: str, out: Path) -> None:
         )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"'{out}' is there already and not an empty folder; name another --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"--out '{out}' cannot be made: {error.strerror}") from None
 
 
 def write(
@@ -137,12 +147,11 @@ def write(
     Returns:
         The content of ``kit.json``.
     """
-    out.mkdir(parents=True, exist_ok=True)
     models = []
     for number, row in enumerate(chosen):
         label = labels[number] if labels else str(row)
         models += _export(problem, known, row, label, out)
-        report(f"{number + 1} of {len(chosen)} designs are exported.")
+        _report(report, number + 1, len(chosen), "exported")
     if reference_model is None:
         kind = models[0]["kind"]
         alike = [model["design"] for model in models if model["kind"] == kind]
@@ -199,12 +208,16 @@ def survey(problem: Problem, designs: Sequence[dict[str, Value]], report: Report
             continue
         kept.append(genome)
         rows.append([max(0.0, float(found[metric])) for metric in metrics])
-        if number % REPORT_EVERY == 0 or number == len(designs):
-            report(f"{number} of {len(designs)} designs are measured on this machine.")
+        _report(report, number, len(designs), "measured on this machine")
     table = np.array(rows).reshape(len(rows), len(metrics))
     costs = dict(zip(problem.timed_models, table.T, strict=True))
     views = plugins.load("evonas.transfer", "default").problem_views(problem, kept)
     return Survey(kept, costs, views)
+
+
+def _report(report: Report, number: int, total: int, done: str) -> None:
+    if number % REPORT_EVERY == 0 or number == total:
+        report(f"{number} of {total} designs are {done}.")
 
 
 def choose(known: Survey, count: int, seed: int) -> list[int]:

@@ -46,29 +46,34 @@ THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
 )
 
+ANOTHER = "name another file with --out"
+
 
 class KitError(Exception):
     """The call or the kit is wrong; the message is one sentence."""
 
 
-def read(path: Path, what: str) -> dict[str, Any]:
-    """Read a JSON object."""
+def read(path: Path, what: str, remedy: str) -> dict[str, Any]:
+    """Read a JSON object; ``remedy`` is what to do when it is damaged."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise KitError(f"there is no {what} '{path}'") from None
     except (OSError, ValueError) as error:
-        raise KitError(f"{what} '{path}' cannot be read: {error}") from None
+        raise KitError(f"{what} '{path}' cannot be read: {error}; {remedy}") from None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise KitError(f"{what} '{path}' is not of format {FORMAT}")
+        raise KitError(f"{what} '{path}' is not of format {FORMAT}; {remedy}")
     return found
 
 
 def write(path: Path, result: dict[str, Any]) -> None:
     """Write a result under another name first, so that the file is always complete."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(result), encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text(json.dumps(result), encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise KitError(f"'{path}' cannot be written: {error.strerror}") from None
 
 
 def lock(path: Path) -> IO[bytes] | None:
@@ -205,6 +210,8 @@ def ratios(
 def start(kit: dict[str, Any], threads: int, path: Path) -> dict[str, Any]:
     """Begin a result, or take up the one that is there."""
     here = host()
+    if not path.parent.is_dir():
+        raise KitError(f"there is no folder '{path.parent}' for --out")
     if not path.exists():
         return {
             "format": FORMAT,
@@ -216,20 +223,28 @@ def start(kit: dict[str, Any], threads: int, path: Path) -> dict[str, Any]:
             "models": [],
             "made_from": kit,
         }
-    result = read(path, "result")
+    result = read(path, "result", ANOTHER)
     for name, now, what in (
         ("kit", kit["kit"], "another kit"),
         ("threads", threads, "another number of threads"),
         ("host", here, "another machine or other versions"),
     ):
         if result.get(name) != now:
-            raise KitError(f"'{path}' holds measurements of {what}; name another file with --out")
+            raise KitError(f"'{path}' holds measurements of {what}; {ANOTHER}")
+    try:
+        known = {model["name"] for model in kit["models"]}
+        names = {model["name"] for model in result["models"]}
+        whole = names <= known and result["reference_ms"] > 0
+    except (KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise KitError(f"result '{path}' is damaged; {ANOTHER}")
     return result
 
 
 def measure(folder: Path, threads: int, path: Path, seconds: float) -> None:
     """Measure what is not in the result yet."""
-    kit = read(folder / "kit.json", "kit")
+    kit = read(folder / "kit.json", "kit", "copy the kit again")
     check_files(folder, kit)
     locked = lock(folder / "kit.json")
     result = start(kit, threads, path)
@@ -260,7 +275,7 @@ def measure(folder: Path, threads: int, path: Path, seconds: float) -> None:
 
 def meter(folder: Path, threads: int, path: Path, seconds: float) -> None:
     """Run each model for a while, ask for the power drawn, and note the energy of a call."""
-    result = read(path, "result")
+    result = read(path, "result", ANOTHER)
     for model in result["models"]:
         if "energy_mj" in model:
             continue
@@ -284,9 +299,10 @@ def ask_watts(name: str) -> float:
         except EOFError:
             raise KitError("no watts were given; the same command goes on from here") from None
         except ValueError:
-            continue
+            watts = 0.0
         if 0 < watts < math.inf:
             return watts
+        print("That is no number of watts; give one above 0, as 4.7.")
 
 
 def main() -> int:

@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from evonas.device_profile import FORMAT, Profile
 from evonas.errors import ConfigError
 from problems.devices import DEVICES, Device, device
 
@@ -26,7 +27,7 @@ def test_a_device_is_given_by_its_numbers():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("fone", "no device 'fone'; did you mean 'phone'"),
+        ("fone", "(set EVONAS_DEVICES to look elsewhere); did you mean 'phone'"),
         ("factr=3", "no 'factr'; did you mean 'factor'"),
         ("factor=fast", "factor of the device is 'fast'; it must be a number"),
         ("factor=-2", "it must be 0 or more"),
@@ -41,6 +42,22 @@ def test_a_wrong_device_is_named(text, message):
     with pytest.raises(ConfigError) as raised:
         device(text)
     assert message in str(raised.value)
+
+
+def test_fitted_devices_are_where_the_environment_says(tmp_path, monkeypatch):
+    content = {"format": FORMAT, "name": "board", "kinds": {}}
+    Profile(content, {}).save(tmp_path / "lab")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as raised:
+        device("board")
+    assert f"nor fitted in '{tmp_path / 'results' / 'devices'}'" in str(raised.value)
+    monkeypatch.setenv("EVONAS_DEVICES", str(tmp_path / "lab"))
+    assert device("board").profile.content == content
+    monkeypatch.setenv("EVONAS_DEVICES", "~/lab")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert device("board").name == "board"
+    with pytest.raises(ConfigError, match="did you mean 'board'"):
+        device("bord")
 
 
 @pytest.mark.parametrize("factor", [0, -1, math.nan])

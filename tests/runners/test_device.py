@@ -366,8 +366,12 @@ def changed(change):
         (changed(lambda r: r.pop("threads")), "damaged at threads"),
         (changed(lambda r: r["models"].pop()), "lacks 1 of 16 models"),
         (changed(lambda r: r.update(complete=False)), "is not complete"),
-        (changed(lambda r: r["models"][0].update(ms=float("nan"))), "damaged at models.0.ms"),
-        (changed(lambda r: r["models"][0].update(ms=-1.0)), "damaged at models.0.ms"),
+        (
+            changed(lambda r: r["models"][0].update(ms=float("nan"))),
+            "damaged at models.0.ms: nan should be a finite number; bring it from the device",
+        ),
+        (changed(lambda r: r["models"][0].update(ms=-1.0)), "models.0.ms: -1.0 should be greater"),
+        (changed(lambda r: r.update(threads=0)), "damaged at threads: 0 should be"),
         (changed(lambda r: r["models"][0].update(name="x")), "'x', which is not of its kit"),
         (changed(lambda r: r["models"].append(r["models"][0])), "holds a model twice"),
         (changed(lambda r: r["made_from"]["designs"].pop()), "its kit is not what"),
@@ -386,6 +390,28 @@ def test_results_that_say_nothing_are_refused(made, fit, damage, sentence):
     assert len(error.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda kit: kit["designs"].pop(), "times and views do not fit"),
+        (lambda kit: kit["views"]["genes"].pop(), "times and views"),
+        (lambda kit: kit["views"]["genes"][3].pop(), "times and views"),
+        (lambda kit: kit["views"].clear(), "times and views"),
+        (lambda kit: kit["proxy_ms"].pop("tail"), "times and views"),
+        (lambda kit: kit["models"][0].update(design=999), "is of no design"),
+        (lambda kit: kit["models"][0].update(design=-1), "is of no design"),
+        (lambda kit: kit["models"][0].update(kind="neck"), "is of no design"),
+    ],
+)
+def test_kits_that_do_not_fit_together_are_refused(made, fit, change, sentence):
+    result = measured(made)
+    change(result["made_from"])
+    result["kit"] = result["made_from"]["kit"] = identify(result["made_from"])
+    code, printed, error = fit(result)
+    assert (code, printed) == (2, "")
+    assert sentence in error
+
+
 def test_proxies_of_another_problem_are_refused(made, fit, tmp_path):
     assert main(probe(made, "Other", "other")) == 0
     assert fit(measured(made, kit="other"), "other")[0] == 0
@@ -400,13 +426,34 @@ def test_what_cannot_be_probed_is_refused(made, tmp_path, capsys):
         (probe(made, "Forgetful", "b"), "wrote no 'head.onnx'"),
         (probe(made), "not an empty folder"),
         (probe(made, "Stack", "c", "--proxy-designs", "10", "--designs", "30"), "ask for fewer"),
+        (probe(made, "Stack", "d", "--seed", "-1"), "--seed"),
+        (probe(made, "Stack", "stack.py/kit"), "cannot be made"),
         (["device", "fit", "x", str(tmp_path / "none.json")], "there is no result"),
+        (["device", "fit", "x", str(tmp_path)], "Is a directory; bring it from the device"),
         (["device", "fit", "../x", str(tmp_path / "none.json")], "cannot name a device"),
         (["device", "show", "x", "--devices", str(tmp_path)], "there is no device 'x'"),
     ):
         assert main(arguments) == 2, arguments
         error = capsys.readouterr().err.strip().splitlines()
         assert sentence in error[-1]
+
+
+def test_where_profiles_go(made, fit, tmp_path, capsys, monkeypatch):
+    code, _, error = fit(measured(made), "board", "--devices", str(made / "stack.py"))
+    assert (code, "cannot hold profiles" in error) == (2, True)
+    monkeypatch.chdir(tmp_path)
+    assert main(["device", "list"]) == 0
+    assert f"No devices in {tmp_path / 'results' / 'devices'};" in capsys.readouterr().out
+    assert fit(measured(made))[0] == 0
+    monkeypatch.setenv("EVONAS_DEVICES", str(tmp_path / "devices"))
+    assert main(["device", "list"]) == 0
+    assert "board" in capsys.readouterr().out
+
+
+def test_what_is_predicted_is_not_probed(made, fit, tmp_path, capsys):
+    assert fit(measured(made))[0] == 0
+    assert main(probe(made, "Stack", "e", "--set", f"devices={tmp_path / 'devices'}")) == 2
+    assert "predicts its times for board" in capsys.readouterr().err
 
 
 def test_a_damaged_profile_is_refused(made, fit, tmp_path, capsys):

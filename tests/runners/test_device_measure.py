@@ -128,6 +128,7 @@ def test_a_stop_leaves_what_was_measured(kit, tmp_path):
             "another number of threads",
         ),
         (lambda kit, out: out.write_text("[]"), "not of format"),
+        (lambda kit, out: out.write_text("{"), "name another file with --out"),
         (lambda kit, out: out.mkdir(), "cannot be read"),
     ],
 )
@@ -140,6 +141,27 @@ def test_what_is_refused_and_why(kit, tmp_path, damage, sentence):
     assert len(refused.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda result: result.update(models="x"),
+        lambda result: result["models"][0].pop("name"),
+        lambda result: result["models"][0].update(name="of another kit"),
+        lambda result: result.update(reference_ms=None),
+    ],
+)
+def test_a_damaged_result_is_not_gone_on_with(kit, tmp_path, change):
+    out = tmp_path / "result.json"
+    assert measure(kit, out).returncode == 0
+    result = json.loads(out.read_text())
+    change(result)
+    out.write_text(json.dumps(result))
+    refused = measure(kit, out)
+    assert refused.returncode == 2
+    assert refused.stderr.endswith("is damaged; name another file with --out\n")
+    assert json.loads(out.read_text()) == result
+
+
 def test_a_power_meter_is_asked_for_every_model(kit, tmp_path):
     out = tmp_path / "result.json"
     command = [sys.executable, "-I", str(kit / "measure.py"), "--out", str(out), "--meter", "0.1"]
@@ -147,6 +169,7 @@ def test_a_power_meter_is_asked_for_every_model(kit, tmp_path):
     stopped = subprocess.run(command, input="many\n-1\n4\n", capture_output=True, text=True)
     assert stopped.returncode == 2
     assert "goes on from here" in stopped.stderr
+    assert stopped.stdout.count("give one above 0") == 2
     models = json.loads(out.read_text())["models"]
     assert ["energy_mj" in model for model in models] == [True, False, False]
     # Only the others are asked for.
@@ -159,7 +182,7 @@ def test_a_power_meter_is_asked_for_every_model(kit, tmp_path):
 def test_a_folder_that_is_not_there_and_a_model_that_does_not_load_are_told(kit, tmp_path):
     refused = measure(kit, tmp_path / "none" / "result.json")
     assert refused.returncode == 2
-    assert "No such file or directory" in refused.stderr
+    assert f"there is no folder '{tmp_path / 'none'}' for --out" in refused.stderr
     assert len(refused.stderr.strip().splitlines()) == 1
 
     content = json.loads((kit / "kit.json").read_text())
