@@ -121,8 +121,8 @@ class Forecast:
 
     def _known(self, genome: Genome) -> dict[str, float] | None:
         """Return what need not be predicted; ``None`` for a design that has no values."""
-        known = {name: value for name, (_, value) in self._memory.recall(genome).items()}
-        known = {m.name: known[m.name] for m in self._metrics if m.name in known}
+        recalled = self._memory.recall(genome, self._metrics)
+        known = {name: value for name, (_, value) in recalled.items()}
         missing = [m.name for m in self._metrics if not m.expensive and m.name not in known]
         if missing:
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from evonas.problem import Problem
+from evonas.problem import Metric, Problem
 from evonas.records import Evaluation
 from evonas.space import Genome, genome_key
 
@@ -27,9 +27,17 @@ class Memory:
     def _key(self, metric: str, genome: Genome) -> Key:
         return metric, genome_key(self._problem.memory_key(metric, genome))
 
-    def recall(self, genome: Genome) -> dict[str, tuple[int, float]]:
-        """Return the known metrics of a genome: metric -> (candidate measured, value)."""
-        keys = {m.name: self._key(m.name, genome) for m in self._problem.metrics}
+    def recall(
+        self, genome: Genome, metrics: Iterable[Metric] | None = None
+    ) -> dict[str, tuple[int, float]]:
+        """Return what is known of a genome: metric -> (candidate measured, value).
+
+        Args:
+            genome: In canonical form.
+            metrics: Those that are wanted; left out, all.
+        """
+        wanted = self._problem.metrics if metrics is None else metrics
+        keys = {m.name: self._key(m.name, genome) for m in wanted}
         return {name: self._known[key] for name, key in keys.items() if key in self._known}
 
     def is_measuring(self, genome: Genome, metrics: Iterable[str]) -> bool:

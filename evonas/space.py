@@ -112,7 +112,7 @@ class Choice(Gene):
         return float(self.options.index(self.check(value)))
 
     def decode(self, code: float) -> Value:
-        return self.options[int(np.clip(round(code), self.lower, self.upper))]
+        return self.options[round(min(max(code, 0), len(self.options) - 1))]
 
     def values(self) -> Iterator[Value]:
         return iter(self.options)
@@ -162,7 +162,7 @@ class Integer(Gene):
         return float(self.check(value))
 
     def decode(self, code: float) -> Value:
-        return int(np.clip(round(code), self.low, self.high))
+        return round(min(max(code, self.low), self.high))
 
     def values(self) -> Iterator[Value]:
         return iter(range(self.low, self.high + 1))
@@ -214,7 +214,7 @@ class Real(Gene):
         return float(self.check(value))
 
     def decode(self, code: float) -> Value:
-        return float(np.clip(code, self.low, self.high))
+        return float(min(max(code, self.low), self.high))
 
     def values(self) -> Iterator[Value]:
         raise SpaceError(f"gene '{self.name}' is continuous; its values cannot be listed")

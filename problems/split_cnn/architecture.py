@@ -18,7 +18,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cache, cached_property
 from typing import cast
 
 from evonas.errors import ConfigError
@@ -177,6 +177,7 @@ def smallest(config: SupernetConfig, width: float | None = None) -> Architecture
     )
 
 
+@cache
 def space(config: SupernetConfig) -> Space:
     """Build the search space: the genes of the architecture, the cut and the payload's format.
 

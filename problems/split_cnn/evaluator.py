@@ -28,6 +28,9 @@ CACHED_SUBNETS = 8
 CACHED_PAIRS = 2
 """Pairs that are kept: one is scored, then timed."""
 
+CACHED_SKETCHES = 4096
+"""Sketches that are kept: a search with surrogates looks at thousands of designs several times."""
+
 BATCH = 256
 """Images that are scored at once."""
 
@@ -88,11 +91,7 @@ class Evaluator:
         self._stopwatch = Stopwatch(prepared.reference_ms)
         self._subnet = lru_cache(CACHED_SUBNETS)(self._take_out)
         self.pair = lru_cache(CACHED_PAIRS)(self._pair)
-
-    def sketch(self, architecture: Architecture, cut: int, bits: int) -> Split:
-        """Cut a sub-network that has the right sizes, but is not calibrated, to save the time."""
-        few = self._calibration[:2]
-        return Split.at(self._supernet.outline(architecture), cut, bits, few)
+        self.sketch = lru_cache(CACHED_SKETCHES)(self._sketch)
 
     def error(self, pair: Pair, images: Images, labels: Labels) -> float:
         """Share of images that a pair classifies wrongly, in %."""
@@ -111,6 +110,10 @@ class Evaluator:
             works.append(lambda: pair.tail(payload))
         head, *tail = self._stopwatch.measure(works, np.random.default_rng(0))
         return head, sum(tail)
+
+    def _sketch(self, architecture: Architecture, cut: int, bits: int) -> Split:
+        """Cut the outline of a sub-network: it has the right sizes, and zeros for weights."""
+        return Split.at(self._supernet.outline(architecture), cut, bits, None)
 
     def _pair(self, architecture: Architecture, cut: int, bits: int) -> Pair:
         with _one_thread():

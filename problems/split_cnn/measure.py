@@ -176,5 +176,5 @@ def _head(image: tuple[int, int, int], blocks: tuple[Block, ...]) -> onnx.ModelP
     """A model that runs these blocks and sends their output as it is."""
     classifier = Classifier("", np.empty((0, 0), np.float32), np.empty(0, np.float32))
     subnet = SubNet(image, blocks, classifier)
-    quantiser = Quantiser.floating(32, subnet.shapes[len(blocks)])
+    quantiser = Quantiser.without_ranges(32, subnet.shapes[len(blocks)])
     return head_model(Split(subnet, len(blocks), quantiser))

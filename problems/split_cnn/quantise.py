@@ -53,8 +53,8 @@ class Quantiser:
     zero: torch.Tensor
 
     @classmethod
-    def floating(cls, bits: int, shape: tuple[int, ...]) -> Quantiser:
-        """Make a quantiser of 32 or 16 bits, which needs no ranges."""
+    def without_ranges(cls, bits: int, shape: tuple[int, ...]) -> Quantiser:
+        """Make a quantiser of 32 or 16 bits, or one of fewer that is good for its sizes only."""
         return cls(bits, shape, torch.ones(1), torch.zeros(1, dtype=torch.uint8))
 
     @classmethod

@@ -26,7 +26,7 @@ class Split:
     quantiser: Quantiser
 
     @classmethod
-    def at(cls, subnet: SubNet, cut: int, bits: int, images: torch.Tensor) -> Split:
+    def at(cls, subnet: SubNet, cut: int, bits: int, images: torch.Tensor | None) -> Split:
         """Cut a sub-net, with payload ranges from calibration images.
 
         Args:
@@ -34,12 +34,13 @@ class Split:
             cut: From 0 (everything on the server) to ``subnet.last_cut``.
             bits: Of the payload; without effect at the last cut.
             images: Training images, shape (images, channels, height, width), float32; the first
-                :data:`~problems.split_cnn.quantise.CALIBRATION_IMAGES` are used.
+                :data:`~problems.split_cnn.quantise.CALIBRATION_IMAGES` are used. With ``None``
+                the payload has the right size, but no ranges.
         """
         if cut == subnet.last_cut:
             bits = 32
-        if bits >= 16:
-            return cls(subnet, cut, Quantiser.floating(bits, subnet.shapes[cut]))
+        if bits >= 16 or images is None:
+            return cls(subnet, cut, Quantiser.without_ranges(bits, subnet.shapes[cut]))
         features = subnet.run(images[:CALIBRATION_IMAGES], 0, cut)
         return cls(subnet, cut, Quantiser.calibrate(features, bits))
 

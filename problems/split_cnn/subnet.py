@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -68,6 +68,21 @@ class Conv:
         return functional.relu(y) if self.relu else y
 
 
+class Sizes(NamedTuple):
+    """What a block does to the features of one image.
+
+    Args:
+        steps: Each convolution with the shapes before and after it.
+        macs: Multiply-accumulate operations.
+        alive: Values that are alive at the busiest moment: while a convolution runs, its input
+            and its output, and the block's input too if it is added back at the end.
+    """
+
+    steps: tuple[tuple[Conv, Shape, Shape], ...]
+    macs: int
+    alive: int
+
+
 @dataclass(frozen=True, eq=False)
 class Block:
     """Convolutions in a row, with the block's input added to their output when ``residual``."""
@@ -75,8 +90,25 @@ class Block:
     name: str
     convs: tuple[Conv, ...]
     residual: bool
+    _sizes: dict[Shape, Sizes] = field(default_factory=dict, init=False, repr=False)
 
-    @property
+    def sizes(self, shape: Shape) -> Sizes:
+        """What becomes of features of the shape (channels, height, width); computed once."""
+        if shape not in self._sizes:
+            steps: list[tuple[Conv, Shape, Shape]] = []
+            macs = alive = 0
+            before = shape
+            for conv in self.convs:
+                after = conv.output_shape(before)
+                kept = math.prod(shape) if self.residual and steps else 0
+                alive = max(alive, kept + math.prod(before) + math.prod(after))
+                macs += conv.weight.size * math.prod(after[1:])
+                steps.append((conv, before, after))
+                before = after
+            self._sizes[shape] = Sizes(tuple(steps), macs, alive)
+        return self._sizes[shape]
+
+    @cached_property
     def params(self) -> int:
         """Number of weights and biases."""
         return sum(conv.weight.size + conv.bias.size for conv in self.convs)
@@ -141,22 +173,13 @@ class SubNet:
     @cached_property
     def shapes(self) -> tuple[Shape, ...]:
         """Shape before each unit, and after the last one: entry ``i`` crosses cut ``i``."""
-        shapes: list[Shape] = [self.input_shape]
-        for block in self.blocks:
-            shape = shapes[-1]
-            for conv in block.convs:
-                shape = conv.output_shape(shape)
-            shapes.append(shape)
-        return (*shapes, (len(self.classifier.bias),))
+        after = (sizes.steps[-1][2] for sizes in self._sizes)
+        return (self.input_shape, *after, (len(self.classifier.bias),))
 
     @cached_property
     def macs(self) -> tuple[int, ...]:
         """Multiply-accumulate operations of each unit for one image."""
-        convs = [
-            sum(conv.weight.size * math.prod(out[1:]) for conv, _, out in self.steps(index))
-            for index in range(len(self.blocks))
-        ]
-        return (*convs, self.classifier.weight.size)
+        return (*(sizes.macs for sizes in self._sizes), self.classifier.weight.size)
 
     @cached_property
     def params(self) -> tuple[int, ...]:
@@ -166,16 +189,11 @@ class SubNet:
     def head_memory_bytes(self, cut: int) -> int:
         """Memory that the head needs on the device for one image, all in float32.
 
-        The bytes of the head's weights, and of the activations at the busiest moment: while a
-        layer runs, its input and its output are alive, and the block's input too if it is added
-        back at the end. At cut 0 that is the image alone.
+        The bytes of the head's weights, and of the activations at the busiest moment
+        (:class:`Sizes`). At cut 0 that is the image alone.
         """
-        peak = math.prod(self.input_shape)
-        for index, block in enumerate(self.blocks[:cut]):
-            for step, (_, before, after) in enumerate(self.steps(index)):
-                kept = math.prod(self.shapes[index]) if block.residual and step else 0
-                peak = max(peak, kept + math.prod(before) + math.prod(after))
-        return 4 * (sum(self.params[:cut]) + peak)
+        alive = (sizes.alive for sizes in self._sizes[:cut])
+        return 4 * (sum(self.params[:cut]) + max(math.prod(self.input_shape), *alive, 0))
 
     def run(self, x: torch.Tensor, start: int = 0, stop: int | None = None) -> torch.Tensor:
         """Run units ``[start, stop)``, all of them by default.
@@ -193,10 +211,14 @@ class SubNet:
                 x = unit.run(x)
         return x
 
-    def steps(self, index: int) -> Iterator[tuple[Conv, Shape, Shape]]:
+    @cached_property
+    def _sizes(self) -> tuple[Sizes, ...]:
+        found: list[Sizes] = []
+        for block in self.blocks:
+            shape = found[-1].steps[-1][2] if found else self.input_shape
+            found.append(block.sizes(shape))
+        return tuple(found)
+
+    def steps(self, index: int) -> tuple[tuple[Conv, Shape, Shape], ...]:
         """Each convolution of a block with the shapes before and after it."""
-        shape = self.shapes[index]
-        for conv in self.blocks[index].convs:
-            after = conv.output_shape(shape)
-            yield conv, shape, after
-            shape = after
+        return self._sizes[index].steps

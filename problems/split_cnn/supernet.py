@@ -14,8 +14,10 @@ convolutions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 import numpy as np
@@ -27,6 +29,8 @@ from torch.nn import functional
 from evonas.errors import DataError
 from problems.split_cnn.architecture import Architecture, SupernetConfig
 from problems.split_cnn.subnet import Block, Classifier, Conv, SubNet
+
+Array = NDArray[np.float32]
 
 CALIBRATION_IMAGES = 256
 """As many calibration images are used at most; more gained nothing on digits."""
@@ -117,14 +121,18 @@ class Layer:
         factor = self.conv.scale[: self.outputs] / (variance + EPSILON).sqrt()
         weight = self.weight * factor[:, None, None, None]
         bias = self.conv.shift[: self.outputs] - mean * factor
-        return self._convolution(weight, bias), y
+        return self._convolution(_array(weight), _array(bias)), y
 
-    def unfolded(self) -> Conv:
-        """Return the convolution without statistics."""
-        return self._convolution(self.weight, self.conv.shift[: self.outputs])
+    @property
+    def outline(self) -> Conv:
+        """The convolution with zeros for weights, which take no memory."""
+        inputs = 1 if self.conv.depthwise else self.inputs
+        return self._convolution(
+            _zeros(self.outputs, inputs, self.kernel, self.kernel), _zeros(self.outputs)
+        )
 
-    def _convolution(self, weight: Tensor, bias: Tensor) -> Conv:
-        return Conv(_array(weight), _array(bias), self.conv.stride, self.groups, self.conv.relu)
+    def _convolution(self, weight: Array, bias: Array) -> Conv:
+        return Conv(weight, bias, self.conv.stride, self.groups, self.conv.relu)
 
 
 @dataclass(frozen=True)
@@ -134,6 +142,11 @@ class LayerBlock:
     name: str
     layers: tuple[Layer, ...]
     residual: bool
+
+    @cached_property
+    def outline(self) -> Block:
+        """The block with zeros for weights."""
+        return Block(self.name, tuple(layer.outline for layer in self.layers), self.residual)
 
 
 class Supernet(nn.Module):
@@ -168,6 +181,8 @@ class Supernet(nn.Module):
                 inputs = outputs
         self.classifier_weight = nn.Parameter(torch.zeros(config.classes, inputs))
         self.classifier_bias = nn.Parameter(torch.zeros(config.classes))
+        # A few hundred, in all sub-networks together. A dict, so that a copy gets its own.
+        self._slices: dict[tuple[str, tuple[int, ...], int], LayerBlock] = {}
         if generator is not None:
             self._initialise(generator)
 
@@ -199,30 +214,28 @@ class Supernet(nn.Module):
     def slices(self, architecture: Architecture) -> Iterator[LayerBlock]:
         """Yield the blocks of a sub-network, from the stem on."""
         outer = self.config.outer(architecture.width)
-        first, second = (cast(SharedConv, conv) for conv in self.stem)
-        yield LayerBlock(
-            "stem",
-            (
-                Layer(first, self.config.image[0], self.config.stem, 3),
-                Layer(second, self.config.stem, outer[0], 3),
-            ),
-            residual=False,
-        )
+        yield self._slice("stem", (self.config.image[0], self.config.stem, outer[0]), 3)
         inputs = outer[0]
         for stage, outputs in enumerate(outer):
             hidden = self.config.hidden(stage, architecture.expansions[stage])
+            kernel = architecture.kernels[stage]
             for block in range(architecture.depths[stage]):
-                name = _name(stage, block)
-                expand, depthwise, project = (
-                    cast(SharedConv, conv) for conv in cast(nn.ModuleList, self.blocks[name])
-                )
-                layers = (
-                    Layer(expand, inputs, hidden, 1),
-                    Layer(depthwise, hidden, hidden, architecture.kernels[stage]),
-                    Layer(project, hidden, outputs, 1),
-                )
-                yield LayerBlock(name, layers, inputs == outputs and depthwise.stride == 1)
+                yield self._slice(_name(stage, block), (inputs, hidden, hidden, outputs), kernel)
                 inputs = outputs
+
+    def _slice(self, name: str, channels: tuple[int, ...], kernel: int) -> LayerBlock:
+        """Take the first channels of a block: those before, between and after its convolutions."""
+        key = name, channels, kernel
+        if key in self._slices:
+            return self._slices[key]
+        convs = cast(Iterable[SharedConv], self.stem if name == "stem" else self.blocks[name])
+        layers = tuple(
+            Layer(conv, inputs, outputs, min(kernel, conv.kernel))
+            for conv, (inputs, outputs) in zip(convs, itertools.pairwise(channels), strict=True)
+        )
+        same = channels[0] == channels[-1] and all(layer.conv.stride == 1 for layer in layers)
+        self._slices[key] = LayerBlock(name, layers, residual=same and name != "stem")
+        return self._slices[key]
 
     def forward(self, images: Tensor, architecture: Architecture) -> Tensor:
         """Score images with a sub-network, normalised by the batch's own statistics.
@@ -261,25 +274,20 @@ class Supernet(nn.Module):
                 convs.append(conv)
             x = x + y if block.residual else y
             blocks.append(Block(block.name, tuple(convs), block.residual))
-        return self._with_classifier(blocks, x.shape[1])
-
-    @torch.no_grad()
-    def outline(self, architecture: Architecture) -> SubNet:
-        """Take a sub-network out without statistics: it has the right sizes, but no right values.
-
-        Nothing is computed, so that it takes a fraction of the time of :meth:`subnet`.
-        """
-        slices = list(self.slices(architecture))
-        blocks = [
-            Block(block.name, tuple(layer.unfolded() for layer in block.layers), block.residual)
-            for block in slices
-        ]
-        return self._with_classifier(blocks, slices[-1].layers[-1].outputs)
-
-    def _with_classifier(self, blocks: Sequence[Block], channels: int) -> SubNet:
-        weight = self.classifier_weight[:, :channels]
+        weight = self.classifier_weight[:, : x.shape[1]]
         classifier = Classifier("classifier", _array(weight), _array(self.classifier_bias))
         return SubNet(self.config.image, tuple(blocks), classifier)
+
+    def outline(self, architecture: Architecture) -> SubNet:
+        """Describe a sub-network: it has the right sizes, and zeros for weights.
+
+        Its blocks are shared by all outlines, so that it takes a tiny part of the time of
+        :meth:`subnet`.
+        """
+        blocks = tuple(block.outline for block in self.slices(architecture))
+        classes, channels = self.config.classes, self.config.outer(architecture.width)[-1]
+        classifier = Classifier("classifier", _zeros(classes, channels), _zeros(classes))
+        return SubNet(self.config.image, blocks, classifier)
 
     @torch.no_grad()
     def _initialise(self, generator: torch.Generator) -> None:
@@ -293,5 +301,10 @@ def _name(stage: int, block: int) -> str:
     return f"stage{stage + 1}_block{block + 1}"
 
 
-def _array(values: Tensor) -> NDArray[np.float32]:
+def _zeros(*shape: int) -> Array:
+    """Zeros that take no memory."""
+    return np.broadcast_to(np.float32(0), shape)
+
+
+def _array(values: Tensor) -> Array:
     return np.ascontiguousarray(values.detach().cpu().numpy(), dtype=np.float32)

@@ -7,7 +7,7 @@ from problems.split_cnn.split import Split
 
 
 def split_at(subnet, cut, bits=32):
-    return Split(subnet, cut, Quantiser.floating(bits, subnet.shapes[cut]))
+    return Split(subnet, cut, Quantiser.without_ranges(bits, subnet.shapes[cut]))
 
 
 def test_head_and_tail_share_what_the_network_does(subnet):

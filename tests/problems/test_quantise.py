@@ -37,8 +37,9 @@ def test_rounding_moves_a_value_within_the_range_by_half_a_step_at_most(shape, s
 @given(SHAPES, st.integers(0, 1000), st.sampled_from([32, 16, 8, 4]))
 def test_the_payload_is_as_many_bytes_as_it_says(shape, seed, bits):
     x = features(shape, seed)
-    make = Quantiser.calibrate if bits < 16 else lambda x, b: Quantiser.floating(b, x.shape[1:])
-    quantiser = make(x, bits)
+    quantiser = Quantiser.without_ranges(bits, x.shape[1:])
+    if bits < 16:
+        quantiser = Quantiser.calibrate(x, bits)
     payload = quantiser.quantise(x).numpy()
     assert payload.shape[1:] == quantiser.payload_shape
     assert payload[0].nbytes == quantiser.payload_bytes == -(-bits * np.prod(shape) // 8)
@@ -90,7 +91,7 @@ def test_a_constant_channel_does_not_get_steps_of_rounding_noise(bits):
 
 def test_floats_cross_as_they_are():
     x = features((2, 3, 3), 0)
-    whole, half = (Quantiser.floating(bits, (2, 3, 3)) for bits in (32, 16))
+    whole, half = (Quantiser.without_ranges(bits, (2, 3, 3)) for bits in (32, 16))
     torch.testing.assert_close(whole.dequantise(whole.quantise(x)), x, rtol=0, atol=0)
     back = half.dequantise(half.quantise(x))
     torch.testing.assert_close(back, x, rtol=2**-11, atol=1e-7)

@@ -1,3 +1,4 @@
+import copy
 import math
 
 import numpy as np
@@ -162,10 +163,23 @@ def test_blocks_add_their_input_exactly_when_the_shapes_agree():
 def test_weights_go_out_and_come_back():
     net = random_net(SMALL)
     arrays = net.arrays()
-    copy = Supernet.load(SMALL, arrays)
-    assert all(np.array_equal(values, arrays[name]) for name, values in copy.arrays().items())
+    loaded = Supernet.load(SMALL, arrays)
+    assert all(np.array_equal(values, arrays[name]) for name, values in loaded.arrays().items())
     images = random_images(SMALL, 4)
-    assert torch.equal(copy(images, largest(SMALL)), net(images, largest(SMALL)))
+    assert torch.equal(loaded(images, largest(SMALL)), net(images, largest(SMALL)))
+
+
+def test_a_copy_has_weights_of_its_own():
+    net, images = random_net(SMALL), random_images(SMALL, 4)
+    before = net(images, largest(SMALL))
+    copied = copy.deepcopy(net)
+    with torch.no_grad():
+        for parameter in copied.parameters():
+            parameter.mul_(2)
+    assert torch.equal(net(images, largest(SMALL)), before)
+    assert not torch.allclose(copied(images, largest(SMALL)), before)
+    other = Supernet.load(SMALL, copied.arrays())
+    assert torch.equal(copied(images, largest(SMALL)), other(images, largest(SMALL)))
 
 
 def test_weights_of_another_size_are_refused():
@@ -179,10 +193,11 @@ def test_weights_of_another_size_are_refused():
         Supernet.load(SMALL, {**arrays, name: np.zeros(1, np.float32)})
 
 
-@pytest.mark.parametrize("architecture", [MIDDLE, largest(CONFIG)])
+@given(architectures())
 def test_an_outline_has_the_sizes_of_the_sub_network(architecture):
-    net = random_net(CONFIG)
-    whole, outline = net.subnet(architecture, random_images(CONFIG, 4)), net.outline(architecture)
+    net = random_net(SMALL)
+    whole, outline = net.subnet(architecture, random_images(SMALL, 4)), net.outline(architecture)
     assert outline.macs == whole.macs
     assert outline.params == whole.params
     assert outline.shapes == whole.shapes
+    assert [block.residual for block in outline.blocks] == [b.residual for b in whole.blocks]
