@@ -175,6 +175,20 @@ class SplitCNN(Problem):
             found |= self._sizes(genome)
         return {name: found[name] for name in metrics}
 
+    def features(self, genomes: Sequence[Genome]) -> FloatArray:
+        """Describe genomes by the codes of their genes, and by what times follow from.
+
+        That is the multiply-adds of head and of tail, and the parameters, in millions, and the
+        link's time in ms.
+        """
+        rows = []
+        for genome in genomes:
+            split = self._evaluator.sketch(*self._place(genome))
+            macs, params, cut = split.subnet.macs, split.subnet.params, split.cut
+            link = self._link.total_ms(split.payload_bytes)
+            rows.append([sum(macs[:cut]) / 1e6, sum(macs[cut:]) / 1e6, sum(params) / 1e6, link])
+        return np.hstack([self.space.encode(genomes), np.reshape(rows, (-1, 4))])
+
     def views(self, genomes: Sequence[Genome]) -> Mapping[str, FloatArray]:
         """Describe head and tail by what their layers do."""
         splits = [self._evaluator.sketch(*self._place(genome)) for genome in genomes]

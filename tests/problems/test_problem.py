@@ -130,6 +130,37 @@ def test_only_what_is_asked_for_is_measured(make, monkeypatch):
     assert set(problem.evaluate(DESIGN, names)) == set(names)
 
 
+def test_what_costs_nothing_is_what_the_real_network_has(make):
+    problem = make()
+    names = ["params", "macs", "payload_bytes", "head_memory_bytes", "link_ms"]
+    for genome in sample_designs(problem, 25):
+        split = problem._pair(genome).split
+        payload = split.head(torch.from_numpy(problem._prepared.images[:1]))
+        size = 0 if split.on_device else payload.element_size() * payload.numel()
+        assert problem.evaluate(genome, names) == {
+            "params": sum(split.subnet.params),
+            "macs": sum(split.subnet.macs),
+            "payload_bytes": size,
+            "head_memory_bytes": split.subnet.head_memory_bytes(split.cut),
+            "link_ms": links.link("802.15.4").total_ms(size),
+        }
+
+
+def test_features_are_codes_and_what_times_follow_from(make):
+    problem = make()
+    genomes = sample_designs(problem, 20)
+    features = problem.features(genomes)
+    np.testing.assert_array_equal(features[:, : len(problem.space)], problem.space.encode(genomes))
+    head, tail, params, link = features[:, len(problem.space) :].T
+    names = ["macs", "params", "link_ms"]
+    expected = np.array([list(problem.evaluate(g, names).values()) for g in genomes]).T
+    np.testing.assert_allclose([1e6 * (head + tail), 1e6 * params, link], expected)
+    on_device = np.array([genome["split"] == LAST for genome in genomes])
+    on_server = np.array([genome["split"] == 0 for genome in genomes])
+    np.testing.assert_array_equal(tail == 0, on_device)
+    np.testing.assert_array_equal(head == 0, on_server)
+
+
 def test_the_error_is_remembered_across_cuts_unless_the_payload_is_rounded(make):
     problem = make()
     whole = problem.canonical({**DESIGN, "split": LAST})
