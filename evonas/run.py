@@ -239,7 +239,7 @@ def search(
         "budget": {"evaluations": evaluations, "seconds": seconds, "generations": generations},
     }
     _check_settings(settings)
-    _budget(problem, settings)
+    budget = _budget(problem, settings)
     optimizer, gate = _strategy(problem, settings, surrogate)
     directory = None if out is None else Path(out)
     if directory is not None:
@@ -257,7 +257,7 @@ def search(
         try:
             if directory is not None:
                 write_manifest(directory, meta["description"]["problem"], seed)
-            _go(problem, journal, optimizer, gate, made, observer, report)
+            _go(problem, journal, optimizer, gate, made, budget, observer, report)
         except BaseException:
             journal.close()
             raise
@@ -306,16 +306,16 @@ def resume(
         problem = problem or run_problem(directory, meta)
         _check_same(directory, meta["description"], problem)
         settings = meta["settings"]
-        budget = {"evaluations": evaluations, "seconds": seconds, "generations": generations}
-        if any(value is not None for value in budget.values()):
-            settings["budget"] = budget
+        given = {"evaluations": evaluations, "seconds": seconds, "generations": generations}
+        if any(value is not None for value in given.values()):
+            settings["budget"] = given
         changes = {"workers": workers, "timeout": timeout}
         settings |= {name: value for name, value in changes.items() if value is not None}
         if isinstance(runner, str) and runner != settings["runner"]:
             settings |= {"runner": runner, "runner_options": {}}
         settings["runner_options"] = settings.get("runner_options", {}) | dict(runner_options or {})
         _check_settings(settings)
-        _budget(problem, settings)
+        budget = _budget(problem, settings)
         chosen = runner or settings["runner"]
         if chosen is None:
             raise RunError(f"run '{directory}' had a runner of its own; pass it to resume")
@@ -324,7 +324,7 @@ def resume(
         problem.prepare(report)
         with _made(factory, problem, settings) as made:
             journal.set_meta({"settings": settings, "state": "running"})
-            _go(problem, journal, optimizer, gate, made, observer, report)
+            _go(problem, journal, optimizer, gate, made, budget, observer, report)
     except BaseException:
         journal.close()
         raise
@@ -401,6 +401,7 @@ def _go(
     optimizer: Optimizer,
     gate: Gate,
     runner: Runner,
+    budget: Budget,
     observer: Observer | None,
     report: Report,
 ) -> None:
@@ -413,7 +414,7 @@ def _go(
             optimizer=optimizer,
             gate=gate,
             runner=runner,
-            budget=_budget(problem, settings),
+            budget=budget,
             population=settings.get("opening", settings["population"]),
             offspring=settings["offspring"],
             asynchronous=settings["asynchronous"],
@@ -455,7 +456,6 @@ def _ended(journal: Journal, directory: Path | None) -> Run:
 
 
 def _check_settings(settings: Mapping[str, Any]) -> None:
-    Budget(**settings["budget"])
     for name in ("offspring", "workers"):
         if settings[name] is not None and settings[name] < 1:
             raise UsageError(f"{name} is {settings[name]}; it must be at least 1")

@@ -28,7 +28,7 @@ from runners.bench.commands import bench
 from runners.config import make_config, parse_options
 from runners.device.commands import device
 from runners.progress import ProgressDisplay
-from runners.session import carry_out, console, print_json, standard_error_in
+from runners.session import AsJson, carry_out, console, print_json, standard_error_in
 
 app = typer.Typer(
     name="evonas",
@@ -68,7 +68,6 @@ Options = Annotated[
         help="An option of the problem, as 'evonas problems' lists them; may be repeated.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def _print_version(wanted: bool) -> None:

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Annotated, Any, TextIO
 
+import typer
 from rich.console import Console
 
 from evonas.errors import WorkError
@@ -18,6 +19,8 @@ from evonas.problem import Problem
 from evonas.run import Run
 from runners import run_directory, tables
 from runners.progress import ProgressDisplay
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def console(stream: TextIO) -> Console:

@@ -13,7 +13,7 @@ import typer
 
 from evonas.errors import ConfigError
 from runners.config import parse_options
-from runners.session import print_json
+from runners.session import AsJson, print_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 bench = typer.Typer(help="Make the results that the project commits.", rich_markup_mode=None)
 
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 RESULTS = Path("results")
 
