@@ -93,7 +93,9 @@ def _draw_pair(
     axes.set_ylabel(_label(front, y))
     for name, axis, values in ((x, "x", best[0]), (y, "y", best[1])):
         positive = values.size and values.min() > 0
-        if name and positive and values.max() > 20 * values.min():
+        # What is maximised is told apart at its upper end, which a logarithm squeezes together.
+        costs = name and _goal(front, name) == "minimise"
+        if costs and positive and values.max() > 20 * values.min():
             axes.set(**{f"{axis}scale": "log"})
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

@@ -109,6 +109,13 @@ def load_problem(reference: str, options: Mapping[str, object] | None = None) ->
                 f"problem '{reference}' has no option '{name}'"
                 + (did_you_mean(name, known) if known else "; it takes none")
             )
+    needed = [name for name, default in known.items() if default is inspect.Parameter.empty]
+    missing = [name for name in needed if name not in options]
+    if missing:
+        raise PluginError(
+            f"problem '{reference}' needs the option '{missing[0]}'; "
+            f"give it as --set {missing[0]}=VALUE"
+        )
     try:
         problem = kind(**options)
     except EvonasError:

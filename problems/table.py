@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 Names = str | Sequence[str]
 """Column names: a list, or one text with commas between them."""
 
+MANY = 20
+"""A column of more different fractions than these that nobody named is a metric, not a gene."""
+
 BOUND = re.compile(r"\s*(?P<metric>.+?)\s*(?P<sign><=|>=)\s*(?P<bound>\S+)\s*")
 
 
@@ -28,7 +31,8 @@ class TableProblem(Problem):
 
     Args:
         table: Path of a ``.csv`` or ``.parquet`` file with one row a design.
-        genes: The columns that describe a design; left out, all that are no metric.
+        genes: The columns that describe a design; left out, all that are no metric; then a column
+            of more than 20 different numbers with fractions is refused: it looks like a metric.
         maximise: Metric columns, the more the better.
         minimise: Metric columns, the less the better.
         constraints: Bounds such as ``"latency_ms <= 30"``.
@@ -41,9 +45,9 @@ class TableProblem(Problem):
             the ``"mean"`` of its metrics.
 
     Raises:
-        DataError: The file is missing, empty or unreadable, lacks a column, or holds a gene
-            without a value, a metric that is not a finite number, or a design twice.
-        ConfigError: No objective is given, or a bound or a kind cannot be read.
+        DataError: The file is missing, empty or unreadable, lacks a column or has one twice, or
+            holds a gene without a value, a metric that is not a finite number, or a design twice.
+        ConfigError: No objective is given, one with two goals, or a bound or a kind cannot be read.
     """
 
     def __init__(
@@ -62,6 +66,8 @@ class TableProblem(Problem):
         goals |= dict.fromkeys(_names(minimise), "minimise")
         if not goals:
             raise ConfigError("a table needs an objective; set maximise or minimise to a column")
+        if both := set(_names(maximise)) & set(_names(minimise)):
+            raise ConfigError(f"'{both.pop()}' is in maximise and in minimise; choose one")
         self.objectives = tuple(Objective(name, goal) for name, goal in goals.items())  # type: ignore[arg-type]
         self.constraints = tuple(_bound(text) for text in _names(constraints))
         cheap = _names(cheap)
@@ -80,8 +86,12 @@ class TableProblem(Problem):
                 )
         if not gene_columns:
             raise DataError(f"table '{table}' has metric columns only; no gene is left")
+        if not _names(genes):
+            _check_no_metric(frame[gene_columns], table)
         kinds, conditions = kinds or {}, conditions or {}
         for option, given in (("kinds", kinds), ("conditions", conditions)):
+            if not isinstance(given, Mapping):
+                raise ConfigError(f"{option} is {given!r}; it must name genes, as {{depth: ...}}")
             for name in given:
                 if name not in gene_columns:
                     raise ConfigError(
@@ -188,13 +198,26 @@ def _bound(text: str) -> Constraint:
     return Constraint(match["metric"], lower=bound)
 
 
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Read a CSV file; a column without a name (pandas writes row numbers so) is left out."""
+    import pandas as pd
+
+    frame = pd.read_csv(path)
+    # As they are in the file: pandas gives a name that is there twice a number.
+    names = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0]
+    frame.columns = pd.Index(names)
+    return frame.loc[:, names.notna().to_numpy()]
+
+
 def _read(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     readers: dict[str, Callable[[Path], pd.DataFrame]] = {
-        ".csv": pd.read_csv,
+        ".csv": _read_csv,
         ".parquet": pd.read_parquet,
     }
+    if path.is_dir():
+        raise DataError(f"table '{path}' is a folder; give a .csv or .parquet file")
     if path.suffix not in readers:
         raise DataError(f"table '{path}' is neither .csv nor .parquet")
     if not path.is_file():
@@ -207,7 +230,20 @@ def _read(path: Path) -> pd.DataFrame:
         raise DataError(f"table '{path}' cannot be read: {error}") from error
     if frame.empty:
         raise DataError(f"table '{path}' has no rows; it needs one a design")
+    if frame.columns.has_duplicates:
+        name = frame.columns[frame.columns.duplicated()][0]
+        raise DataError(f"table '{path}' has two columns '{name}'; rename one")
     return frame
+
+
+def _check_no_metric(genes: pd.DataFrame, table: str) -> None:
+    for name, column in genes.items():
+        different = column.nunique()
+        if column.dtype.kind == "f" and different > MANY:
+            raise DataError(
+                f"table '{table}': column '{name}' holds {different} different numbers, too many "
+                "for a gene; set genes to the columns that describe a design"
+            )
 
 
 def _gene(column: pd.Series, kind: str | None, table: str) -> Gene:

@@ -116,6 +116,8 @@ def _print_result(
         + "".join(f" and {count} probes of {name}" for name, count in status["probes"].items())
         + "."
     )
+    if "spared_share" in status:
+        out.print(tables.surrogate_worth(status))
     if files:
         models = [path for path in files if path.parent.name == "models"]
         names = [path.name for path in files if path not in models]

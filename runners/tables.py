@@ -22,6 +22,9 @@ ROWS = 20
 """A longer front is shown by this many of its designs; the files hold all of them."""
 
 
+UNKNOWN = "unknown, nothing was audited"
+
+
 def print_front(console: Console, front: Front) -> None:
     """Print a front: identifier, objectives, final metrics, and genes.
 
@@ -63,6 +66,8 @@ def _front_table(front: Front, designs: Sequence[Design], genes: Sequence[str]) 
 def _value(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_value(one)}" for name, one in value.items())
+    if isinstance(value, list):
+        return " to ".join(map(_value, value))
     if not isinstance(value, float):
         return str(value)
     return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
@@ -82,11 +87,27 @@ def print_status(console: Console, directory: Path, status: Mapping[str, Any]) -
     for name, value in status.items():
         if value not in (None, {}):
             table.add_row(name.replace("_", " "), _value(value))
+        elif name == "wrong_prune_rate":
+            table.add_row("wrong prune rate", UNKNOWN)
     console.print(table)
     for error, count in errors(directory).most_common(3):
         console.print(f"failed {count} times: {error}", markup=False)
     if status["state"] in ("stopped", "interrupted"):
         console.print(f"Continue with: evonas resume {directory}", markup=False)
+
+
+def surrogate_worth(status: Mapping[str, Any]) -> str:
+    """Say in a line what the surrogate of a run was worth."""
+    wrong = UNKNOWN
+    if status["wrong_prune_rate"] is not None:
+        low, high = status["wrong_prune_interval"]
+        wrong = f"{status['wrong_prune_rate']:.1%} (95% interval {low:.1%} to {high:.1%})"
+    return (
+        f"Surrogate: {status['proposed']} proposed, {status['pruned']} pruned, "
+        f"{status['audited']} audited, {status['spared_share']:.0%} spared; "
+        f"wrong prunes: {wrong}; "
+        f"rank agreement: {_value(status['rank_agreement']) or 'nothing was predicted'}."
+    )
 
 
 def describe_problem(name: str) -> dict[str, Any]:

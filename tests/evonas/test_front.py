@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 import evonas
@@ -102,6 +103,26 @@ def test_one_and_three_objectives_are_drawn_too(tmp_path):
         run = evonas.search(problem, evaluations=60, out=out, **QUIET)
         run.export(["png"])
         assert (out / "front.png").stat().st_size > 10_000
+
+
+def test_only_what_is_minimised_is_drawn_on_a_logarithmic_axis(tmp_path, monkeypatch):
+    class Wide(Mixed):
+        def evaluate(self, genome, metrics):
+            value = 100 ** genome["width"]
+            return {"size": 1.0, "latency": value, "accuracy": value}
+
+    scales = []
+    save = Figure.savefig
+
+    def keep(figure, *arguments, **options):
+        scales.extend((axes.get_xscale(), axes.get_yscale()) for axes in figure.axes)
+        save(figure, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    run = evonas.search(Wide(), evaluations=60, out=tmp_path / "run", **QUIET)
+    assert np.ptp(run.front.to_frame()["accuracy"]) > 20
+    run.export(["png"])
+    assert scales == [("linear", "log")]
 
 
 def test_an_empty_front_is_exported(tmp_path):

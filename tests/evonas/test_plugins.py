@@ -69,6 +69,7 @@ def test_a_file_is_loaded_once(file):
         ("{file}:Mine", {"ofset": 1}, "has no option 'ofset'; did you mean 'offset'"),
         ("{file}:Mine", {"offset": -1}, "cannot be made: ValueError: offset is negative"),
         ("blocks", {"size": 1}, "has no option 'size'; it takes none"),
+        ("table", {}, "needs the option 'table'; give it as --set table=VALUE"),
     ],
 )
 def test_what_cannot_be_found_or_made_is_said_in_a_sentence(file, reference, options, message):

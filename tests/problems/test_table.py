@@ -135,6 +135,8 @@ def test_bad_cells_are_named(write, change, message):
             DataError,
             "metric columns only",
         ),
+        ({"maximise": "accuracy", "minimise": "accuracy"}, ConfigError, "in maximise and in min"),
+        ({"maximise": "accuracy", "kinds": "choice"}, ConfigError, "kinds is 'choice'; it must"),
     ],
 )
 def test_a_wrong_call_is_one_sentence(write, options, error, message):
@@ -142,9 +144,25 @@ def test_a_wrong_call_is_one_sentence(write, options, error, message):
         TableProblem(write(ROWS), **options)
 
 
+def test_a_column_that_looks_like_a_metric_is_no_gene_unless_it_is_named(write):
+    rows = [{"depth": n, "accuracy": n / 3, "energy_mj": n / 7} for n in range(30)]
+    with pytest.raises(DataError, match="'energy_mj' holds 30 different numbers"):
+        TableProblem(write(rows), maximise="accuracy")
+    named = TableProblem(write(rows), maximise="accuracy", genes="depth,energy_mj")
+    assert named.space.names == ("depth", "energy_mj")
+
+
+def test_row_numbers_without_a_name_are_no_gene(tmp_path):
+    (tmp_path / "numbered.csv").write_text(",depth,accuracy\n0,1,0.5\n1,2,0.7\n")
+    problem = TableProblem(str(tmp_path / "numbered.csv"), maximise="accuracy")
+    assert problem.space.names == ("depth",)
+
+
 def test_a_missing_empty_or_unreadable_file(tmp_path):
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "header.csv").write_text("depth,accuracy\n")
+    (tmp_path / "twice.csv").write_text("a,a,accuracy\n1,2,3\n")
+    (tmp_path / "folder.csv").mkdir()
     (tmp_path / "noise.parquet").write_bytes(b"this is no parquet file")
     for name, message in (
         ("absent.csv", "there is no table"),
@@ -152,6 +170,8 @@ def test_a_missing_empty_or_unreadable_file(tmp_path):
         ("header.csv", "has no rows"),
         ("noise.parquet", "cannot be read"),
         ("table.xlsx", "neither .csv nor .parquet"),
+        ("folder.csv", "is a folder"),
+        ("twice.csv", "two columns 'a'"),
     ):
         with pytest.raises(DataError, match=message):
             TableProblem(str(tmp_path / name), maximise="accuracy")

@@ -380,3 +380,15 @@ def test_a_surrogate_prunes_and_says_what_it_was_worth(tmp_path, capsys):
     assert found["pruned"] > 0
     assert found["spared_share"] == pytest.approx(found["pruned"] / found["proposed"], abs=0.05)
     assert set(found["rank_agreement"]) == {"error", "operations"}
+    assert main(["resume", out]) == 0
+    share = f"{found['spared_share']:.0%}"
+    said = f"Surrogate: {found['proposed']} proposed, {found['pruned']} pruned"
+    ended = capsys.readouterr().out
+    assert said in ended
+    assert f"{share} spared" in ended
+    assert "rank agreement: error 0." in ended
+    assert main(["status", out]) == 0
+    shown = {line[:20].strip(): line[20:] for line in capsys.readouterr().out.splitlines()}
+    wrong = found["wrong_prune_rate"]
+    expected = "unknown, nothing was audited" if wrong is None else f"{wrong:.4g}"
+    assert shown["wrong prune rate"].strip() == expected
