@@ -39,7 +39,7 @@ def opening_designs(space: Space, n: int, rng: np.random.Generator) -> FloatArra
     span = space.upper - space.lower
     extremes = space.lower + np.where(finite, np.round(places * span), places * span)
     rest = max(0, n - len(extremes))
-    strata = np.array([rng.permutation(rest) for _ in space.genes]).reshape(-1, rest).T
+    strata = np.array([rng.permutation(rest) for _ in space.genes]).T
     shares = (strata + rng.random(strata.shape)) / max(1, rest)
     values = np.where(finite, np.floor(shares * (span + 1)), shares * span)
     codes: FloatArray = np.vstack([extremes, space.lower + np.minimum(values, span)])[:n]

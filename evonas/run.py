@@ -456,6 +456,8 @@ def _ended(journal: Journal, directory: Path | None) -> Run:
 
 
 def _check_settings(settings: Mapping[str, Any]) -> None:
+    if settings["population"] < 2:
+        raise UsageError(f"the population is {settings['population']}; it must be at least 2")
     for name in ("offspring", "workers"):
         if settings[name] is not None and settings[name] < 1:
             raise UsageError(f"{name} is {settings[name]}; it must be at least 1")

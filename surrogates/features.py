@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -11,12 +11,19 @@ from evonas.problem import Metric
 from evonas.space import FloatArray
 
 
-def space_features(space: Space, genomes: Sequence[Genome]) -> FloatArray:
+def space_features(
+    space: Space, genomes: Sequence[Genome], without: Collection[str] = ()
+) -> FloatArray:
     """Describe genomes by their genes.
 
     A choice gives one column an option (one-hot) and, when its options are numbers, their value
     too; any other gene gives its value. A gene that can be inactive has one more column that says
     whether it is active; its other columns are 0 when it is not.
+
+    Args:
+        space: What the genomes belong to.
+        genomes: To describe.
+        without: Genes to leave out, but for whether they are active.
 
     Returns:
         Array of shape (number of genomes, number of columns).
@@ -26,6 +33,8 @@ def space_features(space: Space, genomes: Sequence[Genome]) -> FloatArray:
         values = [genome.get(gene.name) for genome in genomes]
         if gene.when:
             columns.append([float(value is not None) for value in values])
+        if gene.name in without:
+            continue
         numeric = True
         if isinstance(gene, Choice):
             columns += [[float(value == option) for value in values] for option in gene.options]
@@ -35,29 +44,24 @@ def space_features(space: Space, genomes: Sequence[Genome]) -> FloatArray:
     return np.array(columns).T.reshape(len(genomes), -1)
 
 
-class Features:
-    """Describes the genomes of a problem, by the problem's own features where it has some.
+def monotone_genes(metric: Metric) -> dict[str, int]:
+    """Map each gene that a metric rises with to 1, and each that it falls with to -1."""
+    return dict.fromkeys(metric.rises_with, 1) | dict.fromkeys(metric.falls_with, -1)
 
-    The genes that a metric is monotone in come first, one column each, so that its model can be
-    held to it.
 
-    Args:
-        problem: What the genomes belong to.
+def metric_features(problem: Problem, metric: Metric, genomes: Sequence[Genome]) -> FloatArray:
+    """Describe genomes to the model of a metric, by the problem's own features where it has some.
+
+    A metric that is monotone in genes is described by the genes alone, those first and in one
+    column each: held to them, its model cannot be led astray by a feature that follows them too.
+
+    Returns:
+        Array of shape (number of genomes, number of columns).
     """
-
-    def __init__(self, problem: Problem) -> None:
-        self._problem = problem
-        named = {g for m in problem.metrics for g in (*m.rises_with, *m.falls_with)}
-        self._named = [g for g in problem.space.names if g in named]
-
-    def __call__(self, genomes: Sequence[Genome]) -> FloatArray:
-        """Return an array of shape (number of genomes, number of columns)."""
-        space = self._problem.space
-        codes = space.encode(genomes)[:, [space.names.index(g) for g in self._named]]
-        own = self._problem.features(genomes)
-        rest = space_features(space, genomes) if own is None else np.asarray(own, dtype=float)
-        return np.hstack([codes, rest])
-
-    def directions(self, metric: Metric) -> list[int]:
-        """Say for each of the first columns whether the metric rises (1), falls (-1) or neither."""
-        return [(g in metric.rises_with) - (g in metric.falls_with) for g in self._named]
+    named = monotone_genes(metric)
+    own = None if named else problem.features(genomes)
+    if own is not None:
+        return np.asarray(own, dtype=float)
+    space = problem.space
+    codes = space.encode(genomes)[:, [space.names.index(gene) for gene in named]]
+    return np.hstack([codes, space_features(space, genomes, without=named)])

@@ -99,14 +99,17 @@ def prune(
     methods: Annotated[
         str,
         typer.Option(
-            help="Of evonas, plain, pymoo, random, local, msunas, optuna-nsga2, "
-            "optuna-tpe (default: all that are installed)."
+            help="Of evonas, plain, pymoo, random, local, msunas, optuna-nsga2, optuna-tpe "
+            "(default: all that are installed), and informed: a surrogate that knows the table."
         ),
     ] = "",
     seeds: Annotated[int, typer.Option(help="Searches of every method.", min=1)] = 10,
     budget: Annotated[int, typer.Option(help="Evaluations of a search.", min=40)] = 1000,
     shuffled: Annotated[
         bool, typer.Option("--shuffled", help="Permute the values: there is nothing to learn.")
+    ] = False,
+    renamed: Annotated[
+        bool, typer.Option("--renamed", help="Permute the options' names: knowledge misleads.")
     ] = False,
     out: Out = RESULTS,
     as_json: AsJson = False,
@@ -118,6 +121,9 @@ def prune(
     from runners.bench.prune import ACCURACIES, LATENCIES, run
     from runners.bench.prune_methods import available
 
+    if shuffled and renamed:
+        raise ConfigError("--shuffled and --renamed do not go together; choose one")
+    change = "shuffled" if shuffled else "renamed" if renamed else None
     with redirect_stdout(sys.stderr):
         result = run(
             table,
@@ -128,7 +134,7 @@ def prune(
             methods=_names(methods) or available(),
             seeds=seeds,
             budget=budget,
-            shuffled=shuffled,
+            change=change,
         )
     if as_json:
         print_json(result)

@@ -23,7 +23,7 @@ from evonas.outcome import wilson_interval
 from evonas.problem import Report
 from evonas.run import BATCH
 from evonas.space import FloatArray
-from problems.nasbench201 import NASBench201
+from problems.nasbench201 import EDGES, NASBench201
 from problems.table import TableProblem
 from runners.bench.prune_methods import METHODS, Oracle, Prunes, evonas
 
@@ -86,11 +86,14 @@ class Finished:
             Share of the true front's hypervolume after every evaluation, constant from where the
             search ended, shape (budget,); and what was pruned.
         """
-        path = self._directory / f"{method}-{seed}-{budget}-{stop:.6f}.json"
+        path = self._directory / f"{method}-{seed}-{budget}.json"
+        order: list[int] = []
         if path.exists():
             found = json.loads(path.read_text())
             order, prunes = found["order"], Prunes(**found["prunes"])
-        else:
+        # What ended when it had reached less than is asked for now (other seeds, another bar) is
+        # carried out again.
+        if len(order) < budget and not (order and oracle.curve(order)[-1] >= stop):
             order, prunes = [], Prunes()
             rows = (
                 evonas(oracle, seed, prunes)
@@ -203,10 +206,24 @@ def draw(path: Path, curves: dict[str, dict[str, FloatArray]]) -> None:
     figure.savefig(path, dpi=120)
 
 
-def shuffle(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+def shuffle(frame: pd.DataFrame, genes: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
     """Give every design the metrics of another one, each metric by a permutation of its own."""
     rng = np.random.default_rng(0)
     return frame.assign(**{name: rng.permutation(frame[name].to_numpy()) for name in metrics})
+
+
+def rename(frame: pd.DataFrame, genes: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
+    """Give every option of a gene another option's name, genes of the same options alike."""
+    columns = {}
+    for gene in genes:
+        options = np.unique(frame[gene].to_numpy())
+        names = np.random.default_rng(0).permutation(options)
+        columns[gene] = names[np.searchsorted(options, frame[gene].to_numpy())]
+    return frame.assign(**columns)
+
+
+CHANGES = {"shuffled": shuffle, "renamed": rename}
+"""What can be done to a table before it is searched, so that less of it can be learnt."""
 
 
 def run(
@@ -219,10 +236,12 @@ def run(
     methods: Sequence[str] = tuple(METHODS),
     seeds: int = 10,
     budget: int = 1000,
-    shuffled: bool = False,
+    change: str | None = None,
     report: Report = print,
 ) -> dict[str, Any]:
     """Compare methods on every pair of objectives, and write ``prune.csv`` and ``prune.png``.
+
+    With ``genes`` or a change the files are called ``prune_genes``, ``prune_renamed`` and so on.
 
     Args:
         table: Of NAS-Bench-201 cells, unless ``genes`` says otherwise.
@@ -233,7 +252,7 @@ def run(
         methods: Of ``METHODS``.
         seeds: Of every method.
         budget: Evaluations of every method but plain NSGA-II.
-        shuffled: Permute the values of every metric, so that there is nothing to learn.
+        change: Of ``CHANGES``; left out, the table is as it is.
         report: Told of every search and of every finished pair.
 
     Returns:
@@ -250,8 +269,8 @@ def run(
             raise UsageError(f"unknown method '{method}'{did_you_mean(method, METHODS)}")
     if not table.is_file():
         raise DataError(f"there is no table '{table}'")
-    if shuffled:
-        table = _shuffled(table, out / "runs", [*maximise, *minimise])
+    if change:
+        table = _changed(table, out / "runs", change, genes or list(EDGES), [*maximise, *minimise])
     rows: list[dict[str, Any]] = []
     curves: dict[str, dict[str, FloatArray]] = {}
     for up in maximise:
@@ -272,18 +291,25 @@ def run(
             ]
             curves[f"{up} / {down}"] = own
     out.mkdir(parents=True, exist_ok=True)
-    name = "prune_shuffled" if shuffled else "prune"
+    name = "_".join(["prune", *(["genes"] if genes else []), *([change] if change else [])])
     pd.DataFrame(rows).to_csv(out / f"{name}.csv", index=False, lineterminator="\n")
     draw(out / f"{name}.png", curves)
     of = {method: [row for row in rows if row["method"] == method] for method in methods}
     return {"pairs": of.pop("evonas", []), "methods": of}
 
 
-def _shuffled(table: Path, directory: Path, metrics: Sequence[str]) -> Path:
+def _changed(
+    table: Path, directory: Path, change: str, genes: Sequence[str], metrics: Sequence[str]
+) -> Path:
     import pandas as pd
 
     frame = pd.read_parquet(table) if table.suffix == ".parquet" else pd.read_csv(table)
+    for name in (*genes, *metrics):
+        if name not in frame:
+            raise DataError(
+                f"table '{table}' has no column '{name}'{did_you_mean(name, frame.columns)}"
+            )
     directory.mkdir(parents=True, exist_ok=True)
-    path = directory / f"{table.stem}-shuffled.csv"
-    shuffle(frame, [name for name in metrics if name in frame]).to_csv(path, index=False)
+    path = directory / f"{table.stem}-{change}.csv"
+    CHANGES[change](frame, genes, metrics).to_csv(path, index=False)
     return path

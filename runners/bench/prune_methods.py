@@ -18,11 +18,12 @@ from evonas.gate import EvaluateAll, SurrogateGate
 from evonas.lookahead import LookAhead, neighbours
 from evonas.nsga2 import NSGA2
 from evonas.pareto import hypervolume, non_dominated
-from evonas.protocols import Gate, Optimizer
+from evonas.protocols import Gate, Optimizer, Surrogate
 from evonas.records import Candidate, Decision, Evaluation, Status
 from evonas.run import BATCH, OPENING
 from evonas.space import FloatArray, Genome, genome_key
 from problems.table import TableProblem
+from runners.bench.informed import Informed
 from runners.bench.volume import REFERENCE, curve, scale
 from surrogates.features import space_features
 from surrogates.metric_models import MetricModels
@@ -137,9 +138,11 @@ def plain(oracle: Oracle, seed: int) -> Order:
     return _search(oracle, optimizer, EvaluateAll(), (POPULATION, POPULATION))
 
 
-def evonas(oracle: Oracle, seed: int, prunes: Prunes | None = None) -> Order:
-    """EvoNAS with its surrogates."""
-    forecast = Forecast(oracle.problem, MetricModels(oracle.problem))
+def evonas(
+    oracle: Oracle, seed: int, prunes: Prunes | None = None, surrogate: Surrogate | None = None
+) -> Order:
+    """EvoNAS with its surrogates, or with another one."""
+    forecast = Forecast(oracle.problem, surrogate or MetricModels(oracle.problem))
     gate = SurrogateGate(oracle.problem, forecast, seed=seed)
     ahead = LookAhead(oracle.problem, forecast, POPULATION, seed, OPENING)
     return _search(oracle, ahead, gate, (OPENING, BATCH), prunes)
@@ -300,6 +303,11 @@ def optuna(oracle: Oracle, seed: int, sampler: str) -> Order:
             yield row
 
 
+def informed(oracle: Oracle, seed: int) -> Order:
+    """EvoNAS with a surrogate that has seen most of the table: what a better one could gain."""
+    return evonas(oracle, seed, surrogate=Informed(oracle))
+
+
 METHODS: dict[str, Callable[[Oracle, int], Order]] = {
     "evonas": evonas,
     "plain": plain,
@@ -309,10 +317,12 @@ METHODS: dict[str, Callable[[Oracle, int], Order]] = {
     "msunas": msunas,
     "optuna-nsga2": lambda oracle, seed: optuna(oracle, seed, "nsga2"),
     "optuna-tpe": lambda oracle, seed: optuna(oracle, seed, "tpe"),
+    "informed": informed,
 }
 
 
 def available() -> list[str]:
-    """Name the methods whose libraries are installed."""
+    """Name the methods that one could use and whose libraries are installed."""
     found = find_spec("optuna") is not None
-    return [name for name in METHODS if found or not name.startswith("optuna")]
+    names = [name for name in METHODS if name != "informed"]
+    return [name for name in names if found or not name.startswith("optuna")]

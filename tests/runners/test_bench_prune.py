@@ -12,6 +12,7 @@ from problems.nasbench201 import EDGES, OPERATIONS, network_cost
 from problems.table import TableProblem
 from runners.bench import prune
 from runners.bench import prune_methods as searches
+from runners.bench.informed import Informed
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +86,8 @@ def test_a_comparison_writes_a_table_and_a_figure_and_goes_on_after_an_end(table
     assert pair["maximise"] == "cifar10"
     assert 0 < pair["needed_at_350"] <= 40
     assert [row["method"] for row in found["methods"]["random"]] == ["random"]
-    assert set(pd.read_csv(tmp_path / "prune.csv")["method"]) == {"random", "evonas"}
-    assert (tmp_path / "prune.png").read_bytes().startswith(b"\x89PNG")
+    assert set(pd.read_csv(tmp_path / "prune_genes.csv")["method"]) == {"random", "evonas"}
+    assert (tmp_path / "prune_genes.png").read_bytes().startswith(b"\x89PNG")
 
     runs = sorted(tmp_path.glob("runs/prune/*/*.json"))
     assert {path.name.split("-")[0] for path in runs} == {"plain", "random", "evonas"}
@@ -98,10 +99,49 @@ def test_a_comparison_writes_a_table_and_a_figure_and_goes_on_after_an_end(table
 
 def test_shuffled_values_stay_in_their_columns():
     frame = pd.DataFrame({"gene": range(50), "up": range(50), "down": range(50)})
-    shuffled = prune.shuffle(frame, ["up", "down"])
+    shuffled = prune.shuffle(frame, ["gene"], ["up", "down"])
     assert (shuffled["gene"] == frame["gene"]).all()
     assert sorted(shuffled["up"]) == sorted(shuffled["down"]) == list(range(50))
     assert abs(np.corrcoef(shuffled["up"], shuffled["down"])[0, 1]) < 0.5
+
+
+def test_renamed_options_are_the_same_designs_under_other_names():
+    cells = pd.DataFrame(itertools.product("abc", repeat=2), columns=["first", "second"])
+    frame = cells.assign(up=range(9))
+    renamed = prune.rename(frame, ["first", "second"], ["up"])
+    assert renamed["up"].tolist() == frame["up"].tolist()
+    names = dict(zip(frame["first"], renamed["first"], strict=True))
+    assert sorted(names.values()) == ["a", "b", "c"]
+    assert list(names) != list(names.values())
+    assert renamed["second"].tolist() == [names[option] for option in frame["second"]]
+
+
+def test_a_changed_table_gets_files_of_its_own_name(table, tmp_path):
+    options = {**OPTIONS, "methods": ["random"]}
+    prune.run(Path(table), tmp_path, seeds=1, change="renamed", report=lambda _: None, **options)
+    assert (tmp_path / "prune_genes_renamed.csv").exists()
+    with pytest.raises(UsageError, match="has no column 'cifar9'; did you mean 'cifar10'"):
+        prune.run(Path(table), tmp_path, change="renamed", **{**options, "maximise": ["cifar9"]})
+
+
+def test_a_search_that_ended_too_early_for_another_bar_is_carried_out_again(oracle, tmp_path):
+    finished = prune.Finished(tmp_path, Path(__file__), {})
+    low, _ = finished.search(oracle, "random", 0, 200, stop=0.5)
+    high, _ = finished.search(oracle, "random", 0, 200, stop=np.inf)
+    assert len(low) == len(high) == 200
+    assert low[-1] < high[-1] == oracle.curve(list(searches.random(oracle, 0))[:200])[-1]
+    again, _ = finished.search(oracle, "random", 0, 200, stop=0.5)
+    assert (again == high).all()
+
+
+def test_what_knows_the_table_errs_as_much_as_it_says(oracle):
+    surrogate = Informed(oracle)
+    for objective in oracle.problem.objectives:
+        name = objective.metric
+        truth = np.array([oracle.problem.evaluate(g, [name])[name] for g in oracle.genomes])
+        mean, deviation = surrogate.predict(oracle.genomes, [name])[name]
+        assert 0.99 < np.sqrt(np.mean(((mean - truth) / deviation) ** 2)) < 1.01
+        assert np.corrcoef(mean, truth)[0, 1] > 0.9
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from evonas import Choice, Integer, Metric, Objective, Problem, Real, Space
 from evonas.outcome import rank_agreement
 from evonas.scaling import SCALINGS
 from surrogates.blend import Blend
-from surrogates.features import Features, space_features
+from surrogates.features import metric_features, monotone_genes, space_features
 from surrogates.gaussian_process import GaussianProcess
+from surrogates.metric_models import MetricModels
 from surrogates.trees import Trees
 
 
@@ -165,9 +166,30 @@ def test_features_come_from_the_space():
     assert rows.tolist() == [[1, 0, 1, 5, 0, 0, 0, 0.5], [3, 1, 0, 3, 1, 0, 1, 1.0]]
 
 
-def test_monotone_genes_come_first_and_point_the_right_way():
-    features = Features(Net())
-    first = features([{"depth": 2, "kernel": 5, "width": 0.5}])[0, :2]
-    assert first.tolist() == [2.0, 0.5]
-    assert features.directions(Net.metrics[0]) == [0, -1]
-    assert features.directions(Net.metrics[1]) == [1, 1]
+def test_monotone_genes_come_first_once_and_point_the_right_way():
+    error, latency = Net.metrics
+    genome = {"depth": 2, "kernel": 5, "width": 0.5}
+    assert list(monotone_genes(error).items()) == [("width", -1)]
+    assert metric_features(Net(), error, [genome]).tolist() == [[0.5, 2, 0, 1, 5, 0, 0, 0]]
+    assert monotone_genes(latency) == {"width": 1, "depth": 1}
+    assert metric_features(Net(), latency, [genome]).tolist() == [[0.5, 2, 0, 1, 5, 0, 0, 0]]
+
+
+class Described(Net):
+    def features(self, genomes):
+        return np.array([[g["width"], -g["width"] * g["depth"]] for g in genomes])
+
+
+@pytest.mark.parametrize("problem", [Net(), Described()], ids=["genes", "own features"])
+def test_predictions_are_monotone_whatever_the_noise_and_the_features(problem):
+    rng = np.random.default_rng(0)
+    space = problem.space
+    genomes = [space.canonical(space.decode(code)) for code in space.sample(100, rng)]
+    values = np.array([g["width"] + g["depth"] for g in genomes]) + rng.normal(0, 0.6, 100)
+    models = MetricModels(problem)
+    models.fit(genomes, {"ms": values, "error": -values})
+    for genome in genomes[:20]:
+        wider = [{**genome, "width": width} for width in np.linspace(0.25, 1, 16)]
+        predicted = models.predict(wider, ["ms", "error"])
+        assert (np.diff(predicted["ms"][0]) >= -1e-9).all()
+        assert (np.diff(predicted["error"][0]) <= 1e-9).all()

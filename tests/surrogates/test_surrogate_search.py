@@ -304,6 +304,12 @@ def test_the_opening_has_the_extremes_and_every_value_equally_often():
     assert kernels.tolist() == [8, 8, 8]
 
 
+@pytest.mark.parametrize("n", [1, 3, 4])
+def test_few_designs_are_extremes_first(n):
+    codes = opening_designs(Blocks.space, n, np.random.default_rng(0))
+    assert codes.shape == (n, 5)
+
+
 def test_neighbours_differ_in_one_gene_and_are_all_there():
     genome = {"layers": 4, "width": 1, "kernel": 3, "late_kernel": 5, "pooling": "average"}
     codes = neighbours(Blocks.space, [genome], np.random.default_rng(0))
