@@ -104,8 +104,10 @@ def _fit_kind(
         own = energy and energy_of(kind) in proxy.content["kinds"]
         known.append(proxy.predictor(energy_of(kind) if own else kind).predict(views).mean)
     families = [HERE, *(proxy.content["name"] for proxy in proxies)]
+    # A view that is named after a kind describes its models alone.
+    own_views = {kind: views[kind]} if kind in views else views
     transfer = plugins.load("evonas.transfer", "default").Transfer(
-        views, np.column_stack(known), families
+        own_views, np.column_stack(known), families
     )
     measured = [model for group in groups for model in group]
     probes = np.array([rows.index(model.design) for model in measured])

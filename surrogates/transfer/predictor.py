@@ -120,8 +120,10 @@ class Predictor:
             wider = NORMAL_QUANTILE * np.sqrt((k + 1) / max(1, k - 1))
             deviation = float(np.hypot(self._assessment.deviation, guessed))
             width = np.full(len(mean), wider * max(deviation, 1e-3))
-        width = np.minimum(width, 20.0)
-        return Intervals(mean, mean * np.exp(-width), mean * np.exp(width))
+        # Of a design that costs next to nothing the absolute deviation is known, not the factor:
+        # beyond a factor of e the upper end goes on along the tangent.
+        upper = np.where(width > 1, np.e * width, np.exp(np.minimum(width, 1)))
+        return Intervals(mean, mean * np.exp(-np.minimum(width, 20.0)), mean * upper)
 
     def save(self) -> tuple[dict[str, Any], dict[str, FloatArray]]:
         """Give what :meth:`load` needs: plain JSON, and arrays for ``numpy.savez``."""

@@ -34,8 +34,12 @@ OFFSET = 0.5
 SPAN = 3.0
 """Deviation of the terms that span the differences between known devices."""
 
-PARTS = 1.0
-"""Deviation of the factors by which a part's cost differs from that on a known device."""
+PARTS, PARTS_OF_ONE = 1.0, 10.0
+"""Deviation of the factors by which a part's cost differs from that on a known device.
+
+In units of the scale that a candidate's terms share, typically 0.2. When only one device is known
+nothing else tells how devices differ, and a part may well cost some times as much.
+"""
 
 SPAN_SIZE = 6
 """Columns of a span at most."""
@@ -140,10 +144,11 @@ class Priors:
     def _add_parts(self, first: int) -> list[Key]:
         """Add candidates whose terms scale what the parts of a design cost a known device."""
         keys = []
+        deviation = PARTS if self._known.count > 1 else PARTS_OF_ONE
         for number, (name, device, _) in enumerate(self._known.parts):
             view = len(self.names) + 1 + number
             for noise in NOISES:
-                self._rows.append((0, first + device, view, -1, noise, PARTS, 0.0, 0.0))
+                self._rows.append((0, first + device, view, -1, noise, deviation, 0.0, 0.0))
                 keys.append(Key(LINKS[0], "parts", SMOOTH, name, noise))
         return keys
 

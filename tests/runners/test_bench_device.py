@@ -94,6 +94,14 @@ def test_the_bench_fits_real_and_simulated_devices(untrained, tmp_path, monkeypa
     assert result["interpreter"]["packages"]["numpy"] == np.__version__
 
 
+def test_designs_that_take_next_to_nothing_are_scored_beside_the_median():
+    costs, predicted = np.array([0.001, 0.05, 1.0, 1.0, 2.0]), np.array([0.1, 0.06, 1.1, 1.0, 2.0])
+    scored = device._score(predicted, costs, None)
+    assert scored["cheap_error"] == pytest.approx(100 * (0.099 + 0.01) / 2)
+    assert scored["error"] == pytest.approx(100 * 0.1 / 3)
+    assert device._score(costs[2:], costs[2:], None)["cheap_error"] is None
+
+
 def test_interpreters_that_cannot_measure_are_refused(tmp_path):
     for wrong in (str(tmp_path / "none"), "/bin/ls"):
         with pytest.raises(ConfigError, match="not a Python interpreter"):

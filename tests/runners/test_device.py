@@ -62,6 +62,14 @@ PROBLEM = """
                 onnx.save(model, directory / f"{kind}.onnx")
 
 
+    class Viewed(Stack):
+        def views(self, genomes):
+            return {
+                kind: [[genome["size"] ** 2 / 1000, genome[kind]] for genome in genomes]
+                for kind in ("head", "tail")
+            }
+
+
     class NoModels(Stack):
         timed_models = {}
 
@@ -218,6 +226,17 @@ def test_devices_that_are_known_are_proxies_of_the_next(made, fit, tmp_path):
     assert device_profile.names(tmp_path / "devices") == ["first", "second"]
     assert "own --proxy" in fit(measured(made), "first", "--proxy", "first")[2]
     assert "did you mean 'first'" in fit(measured(made), "third", "--proxy", "frst")[2]
+
+
+def test_a_view_that_is_named_after_a_kind_describes_its_models_alone(made, fit, tmp_path):
+    assert main(probe(made, "Viewed", "viewed")) == 0
+    assert fit(measured(made, kit="viewed"), "first")[0] == 0
+    code, _, error = fit(measured(made, kit="viewed"), "second", "--proxy", "first")
+    assert code == 0, error
+    for name in ("first", "second"):
+        content = device_profile.load(name, tmp_path / "devices").content
+        for kind in ("head", "tail"):
+            assert content["kinds"][kind]["predictor"]["views"] == [kind]
 
 
 def search(made, out, *options):

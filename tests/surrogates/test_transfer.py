@@ -99,6 +99,43 @@ def test_predictions_scale_with_the_unit(factor):
     np.testing.assert_allclose(other, factor * one, rtol=1e-6)
 
 
+def costs_of_many_parts(seed):
+    """Counts of the parts of designs, costs of the parts on a known device, and a generator."""
+    rng = np.random.default_rng(seed)
+    counts = rng.uniform(0, 4, (200, 12)) * (rng.random((200, 12)) < 0.7)
+    return counts, rng.uniform(0.1, 1, 12), rng
+
+
+def test_parts_may_be_many_times_as_dear_as_on_the_only_known_device():
+    errors = []
+    for seed in range(6):
+        counts, parts, rng = costs_of_many_parts(seed)
+        known = (0.5 + counts @ parts) * np.exp(0.03 * rng.standard_normal(200))
+        parts[:3] *= 20
+        target = 0.5 + counts @ parts
+        transfer = Transfer({"counts": counts}, known[:, None])
+        probes = transfer.choose_probes(10)
+        measured = target[probes] * np.exp(0.02 * rng.standard_normal(10))
+        found = transfer.fit(probes, measured, np.full(10, 0.02)).predict()
+        errors.append(np.abs(found.mean / target - 1).mean())
+    assert np.mean(errors) < 0.3
+
+
+def test_intervals_of_designs_that_cost_next_to_nothing_are_small_beside_the_others():
+    for seed in range(3):
+        counts, parts, rng = costs_of_many_parts(seed)
+        counts[:10] = 0
+        transfer = Transfer({"counts": counts}, 1e-3 + counts @ parts[:, None])
+        target = 1e-3 + counts @ (parts * np.exp(rng.standard_normal(12)))
+        probes = transfer.choose_probes(10)
+        measured = target[probes] * np.exp(0.02 * rng.standard_normal(10))
+        found = transfer.fit(probes, measured, np.full(10, 0.02)).predict()
+        assert (found.upper[:10] < np.median(target)).all()
+        assert (found.lower > 0).all()
+        assert (found.lower <= found.mean).all()
+        assert (found.mean <= found.upper).all()
+
+
 def test_the_same_device_is_reused_and_a_bent_one_keeps_its_order():
     views, known = additive()
     transfer = Transfer(views["edges"], known[:, :1] ** 3)
