@@ -158,10 +158,12 @@ def _check_kit(path: Path, kit: Kit) -> None:
     whole = kit.views and kit.proxy_ms.keys() == kit.kinds.keys()
     whole = whole and all(len(of_designs) == len(kit.designs) for of_designs in told)
     if not whole or any(len({len(row) for row in view}) != 1 for view in kit.views.values()):
-        raise DataError(f"result '{path}' is damaged: its kit's times and views do not fit")
+        raise DataError(
+            f"result '{path}' is damaged: its kit's times and views do not fit; {REMEDY}"
+        )
     for model in kit.models:
         if model.kind not in kit.kinds or model.design not in kit.rows(model.kind):
-            raise DataError(f"result '{path}' is damaged: '{model.name}' is of no design")
+            raise DataError(f"result '{path}' is damaged: '{model.name}' is of no design; {REMEDY}")
 
 
 def _check_models(path: Path, result: Result) -> None:
