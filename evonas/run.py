@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import Any, cast
 
 from evonas import plugins
@@ -87,7 +88,8 @@ class Run:
             ``interrupted`` when the process that wrote it is gone), ``proposed``, ``evaluated``,
             ``probes`` (fitted device -> designs that were measured there), ``pruned``,
             ``audited``, ``failed``, ``infeasible``, ``front_size``, ``hypervolume``,
-            and with a surrogate what :func:`evonas.outcome.surrogate_report` says.
+            ``evaluation_seconds`` (the median; ``None`` without evaluations), and with a
+            surrogate what :func:`evonas.outcome.surrogate_report` says.
         """
         meta, counts = self.meta, self._journal.counts()
         evaluations = self._journal.evaluations()
@@ -110,6 +112,7 @@ class Run:
             "infeasible": counts.get("infeasible", 0),
             "front_size": len(tracker.costs),
             "hypervolume": tracker.hypervolume,
+            "evaluation_seconds": median(e.seconds for e in evaluations) if evaluations else None,
         }
         if meta["settings"].get("surrogate") is not None:
             candidates = self._journal.candidates()

@@ -169,7 +169,8 @@ def search(
         bool | None,
         typer.Option(
             "--surrogate/--no-surrogate",
-            help="Let a surrogate decide which designs are worth evaluating (default: not).",
+            help="Let a surrogate decide which designs are worth evaluating (default), or search "
+            "by plain NSGA-II, which is faster where an evaluation takes less than a second.",
         ),
     ] = None,
     overwrite: Annotated[

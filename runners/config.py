@@ -42,7 +42,8 @@ class Config(BaseModel):
         offspring: Candidates of every later batch; left out, as many as the population.
         asynchronous: Propose whenever a worker is free, not batch by batch; left out, as the
             runner prefers.
-        surrogate: Let a surrogate decide which designs are worth evaluating.
+        surrogate: Let a surrogate decide which designs are worth evaluating; without it, the
+            search is plain NSGA-II.
         runner: A registered name.
         workers: Evaluations at the same time; left out, one for every core (``serial``: one,
             ``ray``: as many as fit the cluster).
@@ -66,7 +67,7 @@ class Config(BaseModel):
     population: int = Field(40, ge=1)
     offspring: int | None = Field(None, ge=1)
     asynchronous: bool | None = None
-    surrogate: bool = False
+    surrogate: bool = True
     runner: str = "processes"
     workers: int | None = Field(None, ge=1)
     timeout: float | None = Field(None, gt=0, allow_inf_nan=False)

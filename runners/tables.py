@@ -21,6 +21,8 @@ _NO_DEFAULT = inspect.Parameter.empty
 ROWS = 20
 """A longer front is shown by this many of its designs; the files hold all of them."""
 
+QUICK = 0.2
+"""Seconds of an evaluation; choosing a design takes about as long."""
 
 UNKNOWN = "unknown, nothing was audited"
 
@@ -102,11 +104,16 @@ def surrogate_worth(status: Mapping[str, Any]) -> str:
     if status["wrong_prune_rate"] is not None:
         low, high = status["wrong_prune_interval"]
         wrong = f"{status['wrong_prune_rate']:.1%} (95% interval {low:.1%} to {high:.1%})"
+    seconds = status["evaluation_seconds"]
+    hint = ""
+    if seconds is not None and seconds < QUICK:
+        hint = " Evaluations are quick here: with --no-surrogate, many more fit into the same time."
     return (
         f"Surrogate: {status['proposed']} proposed, {status['pruned']} pruned, "
         f"{status['audited']} audited, {status['spared_share']:.0%} spared; "
         f"wrong prunes: {wrong}; "
         f"rank agreement: {_value(status['rank_agreement']) or 'nothing was predicted'}."
+        f"{hint}"
     )
 
 

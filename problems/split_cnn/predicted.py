@@ -47,7 +47,8 @@ class PredictedTimes:
             ):
                 raise ConfigError(
                     f"device '{content['name']}' was fitted for other networks: problem "
-                    f"'{content['problem']}' with the options {content['options']}"
+                    f"'{content['problem']}' with the options {content['options']}; make a kit "
+                    "of these with 'evonas device probe', or search with those options"
                 )
 
     @property

@@ -20,11 +20,10 @@ from runners.device import kit as kits
 from runners.device import profile as profiles
 from runners.device.formats import read_result
 from runners.device.front import front_kit
-from runners.session import console, print_json
+from runners.session import AsJson, console, print_json
 
 device = typer.Typer(help="Make a new device known by a few measurements.", rich_markup_mode=None)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the device.")]
 Devices = Annotated[
     Path,

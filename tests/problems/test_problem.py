@@ -14,7 +14,7 @@ from evonas.problem import check_problem
 from evonas.testing import ProblemSuite, sample_designs
 from problems import links
 from problems.split_cnn import problem as problem_module
-from problems.split_cnn.evaluator import views
+from problems.split_cnn.evaluator import Evaluator, views
 from problems.split_cnn.measure import session
 from problems.split_cnn.problem import TIMES, SplitCNN
 from problems.split_cnn.supernet import Supernet
@@ -353,6 +353,18 @@ def fitted(make, data, tmp_path, monkeypatch):
     arrays |= {f"head energy{name[4:]}": a for name, a in arrays.items() if name[:5] == "head/"}
     Profile({**content, "name": "metered"}, arrays).save(DEVICES)
     return plain
+
+
+def test_what_is_predicted_is_not_timed(make, fitted, monkeypatch):
+    def timed(evaluator, pair):
+        raise AssertionError("a pair is timed")
+
+    monkeypatch.setattr(Evaluator, "times", timed)
+    names = ["latency_ms", "device_ms", "server_ms", "device_energy_mj"]
+    found = make(device="board", server="board").evaluate(DESIGN, names)
+    assert all(found[name] > 0 for name in names)
+    with pytest.raises(AssertionError):  # The server is this machine.
+        make(device="board").evaluate(DESIGN, names)
 
 
 def test_times_on_a_fitted_device_are_predicted_with_intervals(make, fitted):

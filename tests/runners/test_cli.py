@@ -374,7 +374,7 @@ def test_help_without_a_command_and_the_version(evonas):
 def test_a_surrogate_prunes_and_says_what_it_was_worth(tmp_path, capsys):
     out = str(tmp_path / "run")
     arguments = ["search", "blocks", "--evaluations", "60", "--runner", "serial", "--out", out]
-    assert main([*arguments, "--surrogate", "--json"]) == 0
+    assert main([*arguments, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["evaluated"] == 60
     assert found["pruned"] > 0
@@ -387,8 +387,17 @@ def test_a_surrogate_prunes_and_says_what_it_was_worth(tmp_path, capsys):
     assert said in ended
     assert f"{share} spared" in ended
     assert "rank agreement: error 0." in ended
+    assert "quick here: with --no-surrogate" in ended
     assert main(["status", out]) == 0
     shown = {line[:20].strip(): line[20:] for line in capsys.readouterr().out.splitlines()}
     wrong = found["wrong_prune_rate"]
     expected = "unknown, nothing was audited" if wrong is None else f"{wrong:.4g}"
     assert shown["wrong prune rate"].strip() == expected
+
+
+def test_without_a_surrogate_nothing_is_pruned(tmp_path, capsys):
+    arguments = ["search", "blocks", "--evaluations", "60", "--runner", "serial", "--json"]
+    assert main([*arguments, "--no-surrogate", "--out", str(tmp_path / "run")]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["evaluated"], found["pruned"]) == (60, 0)
+    assert "spared_share" not in found
