@@ -221,7 +221,8 @@ def _read(path: Path) -> pd.DataFrame:
     if path.suffix not in readers:
         raise DataError(f"table '{path}' is neither .csv nor .parquet")
     if not path.is_file():
-        raise DataError(f"there is no table '{path}'")
+        where = "" if path.is_absolute() else f" in '{Path.cwd()}', where this was started"
+        raise DataError(f"there is no table '{path}'{where}")
     try:
         frame = readers[path.suffix](path)
     except pd.errors.EmptyDataError:
