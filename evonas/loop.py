@@ -161,6 +161,7 @@ class Search:
         self._failed = 0
         self._state = "running"
         self._seconds_before = 0.0
+        self._considered = 0
         self._next_report = 0.0
         self._started = time.monotonic()
 
@@ -204,6 +205,7 @@ class Search:
             batch, self._told, state = snapshot
             self._batch = batch + 1
             self._seconds_before = state["seconds"]
+            self._considered = state["considered"]
             self._optimizer.restore(state["optimizer"])
         self._untold = evaluations[self._told :]
         for candidate in list(self._pending.values()):
@@ -246,6 +248,7 @@ class Search:
             else:
                 self._record(self._runner.wait(POLL_SECONDS))
             return
+        self._considered += len(genomes)
         judged: list[tuple[Candidate, Verdict]] = []
         for genome, verdict in zip(genomes, self._gate.judge(genomes, wanted), strict=True):
             key = genome_key(genome)
@@ -255,7 +258,11 @@ class Search:
             judged.append((Candidate(self._proposed, genome, self._batch), verdict))
             self._proposed += 1
             (self._pruned if pruned else self._seen).add(key)
-        state = {"optimizer": self._optimizer.state(), "seconds": self._seconds}
+        state = {
+            "optimizer": self._optimizer.state(),
+            "seconds": self._seconds,
+            "considered": self._considered,
+        }
         self._journal.commit(candidates=judged, snapshot=(self._batch, self._told, state))
         self._batch += 1
         accepted = [c for c, verdict in judged if verdict.decision is not Decision.PRUNE]

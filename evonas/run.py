@@ -89,7 +89,8 @@ class Run:
             ``probes`` (fitted device -> designs that were measured there), ``pruned``,
             ``audited``, ``failed``, ``infeasible``, ``front_size``, ``hypervolume``,
             ``evaluation_seconds`` (the median; ``None`` without evaluations), and with a
-            surrogate what :func:`evonas.outcome.surrogate_report` says.
+            surrogate ``considered`` (proposals that the gate looked at, a design again in every
+            batch) and what :func:`evonas.outcome.surrogate_report` says.
         """
         meta, counts = self.meta, self._journal.counts()
         evaluations = self._journal.evaluations()
@@ -116,6 +117,8 @@ class Run:
         }
         if meta["settings"].get("surrogate") is not None:
             candidates = self._journal.candidates()
+            snapshot = self._journal.snapshot()
+            found["considered"] = snapshot[2]["considered"] if snapshot else 0
             found |= surrogate_report(meta["description"], candidates, evaluations)
         return found
 

@@ -109,8 +109,9 @@ def surrogate_worth(status: Mapping[str, Any]) -> str:
     if seconds is not None and seconds < QUICK:
         hint = " Evaluations are quick here: with --no-surrogate, many more fit into the same time."
     return (
-        f"Surrogate: {status['proposed']} proposed, {status['pruned']} pruned, "
-        f"{status['audited']} audited, {status['spared_share']:.0%} spared; "
+        f"Surrogate: chose {status['evaluated']} of {status['considered']} proposals, "
+        f"{status['pruned']} pruned for good, {status['audited']} audited, "
+        f"{status['spared_share']:.0%} spared; "
         f"wrong prunes: {wrong}; "
         f"rank agreement: {_value(status['rank_agreement']) or 'nothing was predicted'}."
         f"{hint}"

@@ -382,7 +382,8 @@ def test_a_surrogate_prunes_and_says_what_it_was_worth(tmp_path, capsys):
     assert set(found["rank_agreement"]) == {"error", "operations"}
     assert main(["resume", out]) == 0
     share = f"{found['spared_share']:.0%}"
-    said = f"Surrogate: {found['proposed']} proposed, {found['pruned']} pruned"
+    said = f"Surrogate: chose 60 of {found['considered']} proposals, {found['pruned']} pruned"
+    assert found["considered"] > 60
     ended = capsys.readouterr().out
     assert said in ended
     assert f"{share} spared" in ended
