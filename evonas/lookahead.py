@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from evonas.forecast import Forecast
-from evonas.nsga2 import NSGA2
+from evonas.nsga2 import NSGA2, check_population
 from evonas.problem import Problem
 from evonas.records import Candidate, Evaluation, Status
 from evonas.space import Choice, FloatArray, Genome, Integer, Space, genome_key
@@ -87,11 +87,15 @@ class LookAhead:
         population: Survivors of every generation.
         seed: Of everything random.
         opening: How many designs to begin with.
+
+    Raises:
+        UsageError: The population is smaller than 2.
     """
 
     def __init__(
         self, problem: Problem, forecast: Forecast, population: int, seed: int, opening: int
     ) -> None:
+        check_population(population)
         self._problem = problem
         self._forecast = forecast
         self._population = population

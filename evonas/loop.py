@@ -205,7 +205,7 @@ class Search:
             batch, self._told, state = snapshot
             self._batch = batch + 1
             self._seconds_before = state["seconds"]
-            self._considered = state["considered"]
+            self._considered = state.get("considered", 0)
             self._optimizer.restore(state["optimizer"])
         self._untold = evaluations[self._told :]
         for candidate in list(self._pending.values()):

@@ -155,6 +155,16 @@ class _Unseen(DuplicateElimination):  # type: ignore[misc]
         return pop[[self.take(individual.X) for individual in pop]] if len(pop) else pop
 
 
+def check_population(population: int) -> None:
+    """Refuse a population that cannot mate.
+
+    Raises:
+        UsageError: It is smaller than 2.
+    """
+    if population < 2:
+        raise UsageError(f"the population is {population}; NSGA-II needs at least 2")
+
+
 class NSGA2:
     """NSGA-II as an :class:`evonas.protocols.Optimizer`.
 
@@ -178,8 +188,7 @@ class NSGA2:
         seed: int = 0,
         opening: Sequence[FloatArray] | None = None,
     ) -> None:
-        if population < 2:
-            raise UsageError(f"the population is {population}; NSGA-II needs at least 2")
+        check_population(population)
         space = problem.space
         self._problem = problem
         self._unseen = _Unseen(problem)

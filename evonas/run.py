@@ -118,7 +118,7 @@ class Run:
         if meta["settings"].get("surrogate") is not None:
             candidates = self._journal.candidates()
             snapshot = self._journal.snapshot()
-            found["considered"] = snapshot[2]["considered"] if snapshot else 0
+            found["considered"] = snapshot[2].get("considered", 0) if snapshot else 0
             found |= surrogate_report(meta["description"], candidates, evaluations)
         return found
 
@@ -462,8 +462,6 @@ def _ended(journal: Journal, directory: Path | None) -> Run:
 
 
 def _check_settings(settings: Mapping[str, Any]) -> None:
-    if settings["population"] < 2:
-        raise UsageError(f"the population is {settings['population']}; it must be at least 2")
     for name in ("offspring", "workers"):
         if settings[name] is not None and settings[name] < 1:
             raise UsageError(f"{name} is {settings[name]}; it must be at least 1")

@@ -77,7 +77,7 @@ class TableProblem(Problem):
                 raise ConfigError(f"cheap '{name}' is not a metric{did_you_mean(name, columns)}")
         self.metrics = tuple(Metric(c, _unit(c), expensive=c not in cheap) for c in columns)
 
-        frame = _read(Path(table))
+        frame = read_table(Path(table))
         gene_columns = _names(genes) or [c for c in frame.columns if c not in columns]
         for name in (*gene_columns, *columns):
             if name not in frame.columns:
@@ -209,7 +209,12 @@ def _read_csv(path: Path) -> pd.DataFrame:
     return frame.loc[:, names.notna().to_numpy()]
 
 
-def _read(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a CSV or Parquet file.
+
+    Raises:
+        DataError: It is missing, empty or unreadable, or has a column twice.
+    """
     import pandas as pd
 
     readers: dict[str, Callable[[Path], pd.DataFrame]] = {

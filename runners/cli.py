@@ -28,7 +28,7 @@ from runners.bench.commands import bench
 from runners.config import make_config, parse_options
 from runners.device.commands import device
 from runners.progress import ProgressDisplay
-from runners.session import AsJson, carry_out, console, print_json, standard_error_in
+from runners.session import AsJson, Options, carry_out, console, print_json, standard_error_in
 
 app = typer.Typer(
     name="evonas",
@@ -59,14 +59,6 @@ Address = Annotated[
 ]
 Verbose = Annotated[
     bool, typer.Option("--verbose", help="Show what Ray prints, instead of keeping it in ray.log.")
-]
-Options = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="An option of the problem, as 'evonas problems' lists them; may be repeated.",
-    ),
 ]
 
 

@@ -21,6 +21,14 @@ from runners import run_directory, tables
 from runners.progress import ProgressDisplay
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Options = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="An option of the problem, as 'evonas problems' lists them; may be repeated.",
+    ),
+]
 
 
 def console(stream: TextIO) -> Console:

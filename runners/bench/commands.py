@@ -13,7 +13,7 @@ import typer
 
 from evonas.errors import ConfigError
 from runners.config import parse_options
-from runners.session import AsJson, print_json
+from runners.session import AsJson, Options, print_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -152,10 +152,7 @@ def digits(
     seeds: Annotated[int, typer.Option(help="Searches of each method.", min=1)] = 3,
     evaluations: Annotated[int, typer.Option(help="Of plain NSGA-II.", min=40)] = 400,
     budget: Annotated[int, typer.Option(help="Evaluations with surrogates.", min=20)] = 140,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="An option of digits; may be repeated."),
-    ] = None,
+    assignments: Options = None,
     out: Out = RESULTS,
     as_json: AsJson = False,
 ) -> None:

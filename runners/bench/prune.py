@@ -24,7 +24,7 @@ from evonas.problem import Report
 from evonas.run import BATCH
 from evonas.space import FloatArray
 from problems.nasbench201 import EDGES, NASBench201
-from problems.table import TableProblem
+from problems.table import TableProblem, read_table
 from runners.bench.prune_methods import METHODS, Oracle, Prunes, evonas
 
 if TYPE_CHECKING:
@@ -304,9 +304,7 @@ def run(
 def _changed(
     table: Path, directory: Path, change: str, genes: Sequence[str], metrics: Sequence[str]
 ) -> Path:
-    import pandas as pd
-
-    frame = pd.read_parquet(table) if table.suffix == ".parquet" else pd.read_csv(table)
+    frame = read_table(table)
     for name in (*genes, *metrics):
         if name not in frame:
             raise DataError(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any
 
@@ -303,9 +304,13 @@ def optuna(oracle: Oracle, seed: int, sampler: str) -> Order:
             yield row
 
 
+_informed = lru_cache(1)(Informed)
+"""It learns nothing while searching, so that all searches of a table share one."""
+
+
 def informed(oracle: Oracle, seed: int) -> Order:
     """EvoNAS with a surrogate that has seen most of the table: what a better one could gain."""
-    return evonas(oracle, seed, surrogate=Informed(oracle))
+    return evonas(oracle, seed, surrogate=_informed(oracle))
 
 
 METHODS: dict[str, Callable[[Oracle, int], Order]] = {

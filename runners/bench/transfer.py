@@ -28,7 +28,7 @@ from evonas.errors import ConfigError, DataError, did_you_mean
 from evonas.space import FloatArray
 from problems.nasbench201 import EDGES, NASBench201
 from problems.once_for_all import GENES, OnceForAll
-from problems.table import TableProblem
+from problems.table import TableProblem, read_table
 from surrogates.transfer import JointPredictor, Transfer, problem_views
 from surrogates.transfer.monotonicity import Calibration, rank_correlation
 
@@ -67,10 +67,7 @@ def load(
     Raises:
         DataError: The table is wrong, or has no device.
     """
-    path = Path(table)
-    if not path.is_file() or path.suffix not in (".csv", ".parquet"):
-        raise DataError(f"there is no table '{table}' that ends in .csv or .parquet")
-    frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    frame = read_table(Path(table))
     names = [str(column) for column in frame.columns if str(column).startswith(f"{metric}.")]
     if len(names) < 2:
         raise DataError(

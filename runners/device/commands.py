@@ -20,7 +20,7 @@ from runners.device import kit as kits
 from runners.device import profile as profiles
 from runners.device.formats import read_result
 from runners.device.front import front_kit
-from runners.session import AsJson, console, print_json
+from runners.session import AsJson, Options, console, print_json
 
 device = typer.Typer(help="Make a new device known by a few measurements.", rich_markup_mode=None)
 
@@ -50,10 +50,7 @@ def probe(
     ] = None,
     proxy_designs: Annotated[int, typer.Option(help="To measure here.", min=10)] = 200,
     seed: Annotated[int, typer.Option(help="Of the designs.", min=0)] = 0,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="An option of the problem."),
-    ] = None,
+    assignments: Options = None,
     run: Annotated[
         Path | None,
         typer.Option(metavar="RUN", help="Measure the front of this search, not new designs."),

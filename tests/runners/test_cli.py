@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+import sqlite3
 import textwrap
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 
@@ -402,3 +403,15 @@ def test_without_a_surrogate_nothing_is_pruned(tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert (found["evaluated"], found["pruned"]) == (60, 0)
     assert "spared_share" not in found
+
+
+def test_a_run_that_did_not_count_proposals_goes_on(tmp_path, capsys):
+    out = tmp_path / "run"
+    arguments = ["search", "blocks", "--runner", "serial", "--out", str(out)]
+    assert main([*arguments, "--evaluations", "30"]) == 0
+    with sqlite3.connect(out / "journal.sqlite") as journal:
+        journal.execute("UPDATE snapshots SET state = json_remove(state, '$.considered')")
+    journal.close()
+    assert main(["status", str(out)]) == 0
+    assert main(["resume", str(out), "--evaluations", "40"]) == 0
+    assert "from 40 evaluations" in capsys.readouterr().out
