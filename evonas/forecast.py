@@ -14,13 +14,16 @@ from evonas.pareto import non_dominated
 from evonas.problem import Problem
 from evonas.protocols import Surrogate
 from evonas.records import Evaluation, Prediction, Status
-from evonas.space import FloatArray, Genome
+from evonas.space import FloatArray, Genome, genome_key
 
 ENOUGH = 10
 """Evaluations from which on there is a forecast."""
 
 TINY = 1e-12
 """Least standard deviation of a prediction; 0 marks a value that is known."""
+
+Pairs = list[tuple[float, float]]
+"""Mean and standard deviation of every metric that is needed."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,11 @@ class Forecast:
         self._memory = Memory(problem)
         self._evaluations: list[Evaluation] = []
         self._fitted = 0
+        self._outlooks: dict[str, Pairs | None] = {}
         needed = [o.metric for o in problem.objectives] + [c.metric for c in problem.constraints]
         self._metrics = [problem.metric(name) for name in dict.fromkeys(needed)]
         self._expensive = [m.name for m in self._metrics if m.expensive]
+        self._nothing: Pairs = [(0.0, 0.0) for _ in self._metrics]
 
     @property
     def ready(self) -> bool:
@@ -102,22 +107,37 @@ class Forecast:
         """Predict designs; the forecast must be ready."""
         if self._fitted != len(self._evaluations):
             self._fit()
-        names = [m.name for m in self._metrics]
+        keys = [genome_key(genome) for genome in genomes]
+        new = {key: g for key, g in zip(keys, genomes, strict=True) if key not in self._outlooks}
+        if new:
+            self._outlooks.update(zip(new, self._predict(list(new.values())), strict=True))
+        rows = [self._outlooks[key] for key in keys]
+        table = np.array([row or self._nothing for row in rows])
+        table = table.reshape(len(rows), len(self._metrics), 2)
+        return Outlook(
+            {m.name: table[:, column, 0] for column, m in enumerate(self._metrics)},
+            {m.name: table[:, column, 1] for column, m in enumerate(self._metrics)},
+            np.array([row is None for row in rows], dtype=bool),
+        )
+
+    def _predict(self, genomes: Sequence[Genome]) -> list[Pairs | None]:
+        """Give mean and deviation of every metric; ``None`` for a design that has no values."""
         predicted = self._surrogate.predict(genomes, self._expensive) if self._expensive else {}
-        zeros = np.zeros(len(genomes))
-        means = {name: zeros.copy() for name in names}
-        deviations = {name: zeros.copy() for name in names}
-        for name, (mean, deviation) in predicted.items():
-            means[name], deviations[name] = mean.copy(), np.maximum(deviation, TINY)
-        impossible = np.zeros(len(genomes), dtype=bool)
+        found: list[Pairs | None] = []
         for row, genome in enumerate(genomes):
             known = self._known(genome)
             if known is None:
-                impossible[row] = True
+                found.append(None)
                 continue
-            for name, value in known.items():
-                means[name][row], deviations[name][row] = value, 0.0
-        return Outlook(means, deviations, impossible)
+            pairs = []
+            for name in (m.name for m in self._metrics):
+                if name in known:
+                    pairs.append((known[name], 0.0))
+                else:
+                    mean, deviation = predicted[name]
+                    pairs.append((float(mean[row]), max(float(deviation[row]), TINY)))
+            found.append(pairs)
+        return found
 
     def _known(self, genome: Genome) -> dict[str, float] | None:
         """Return what need not be predicted; ``None`` for a design that has no values."""
@@ -132,9 +152,17 @@ class Forecast:
             known |= {name: float(values[name]) for name in missing}
         return known
 
+    def forget(self) -> None:
+        """Forget predictions, which are kept to be asked for twice in a round of proposals.
+
+        Between rounds nothing is kept, so that a search that is resumed goes on from the same.
+        """
+        self._outlooks.clear()
+
     def _fit(self) -> None:
         rows = self._evaluations
         values = {name: np.array([row.values[name] for row in rows]) for name in self._expensive}
         if values:
             self._surrogate.fit([row.candidate.genome for row in rows], values)
         self._fitted = len(rows)
+        self.forget()

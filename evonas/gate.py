@@ -142,6 +142,7 @@ class SurrogateGate:
                 reason = f"{reason}: {before.reason}"
             verdicts[row] = Verdict(decision, reason, outlook.predictions(row))
             self._pending[genome_key(genomes[row])] = genomes[row]
+        self._forecast.forget()
         return verdicts
 
     def _is_audited(self, genome: Genome) -> bool:

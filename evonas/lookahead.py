@@ -24,25 +24,19 @@ REAL_STEP = 0.05
 
 
 def opening_designs(space: Space, n: int, rng: np.random.Generator) -> FloatArray:
-    """Spread designs over a space, its extremes first.
+    """Spread designs over a space: a Latin hypercube (McKay, Beckman and Conover 1979).
 
-    Up to five extremes have every gene at the same place of its range (all at the first option,
-    all at the last, and places between where a choice has more options). The others are a Latin
-    hypercube (McKay, Beckman and Conover 1979): each gene takes its values equally often.
+    Each gene takes its values equally often.
 
     Returns:
         Encoded vectors of shape (n, number of genes).
     """
-    longest = max((len(g.options) for g in space.genes if isinstance(g, Choice)), default=2)
-    places = np.linspace(0.0, 1.0, int(np.clip(longest, 2, 5)))[:, None]
     finite = np.array([not np.isinf(gene.size) for gene in space.genes])
     span = space.upper - space.lower
-    extremes = space.lower + np.where(finite, np.round(places * span), places * span)
-    rest = max(0, n - len(extremes))
-    strata = np.array([rng.permutation(rest) for _ in space.genes]).T
-    shares = (strata + rng.random(strata.shape)) / max(1, rest)
+    strata = np.array([rng.permutation(n) for _ in space.genes]).T
+    shares = (strata + rng.random(strata.shape)) / n
     values = np.where(finite, np.floor(shares * (span + 1)), shares * span)
-    codes: FloatArray = np.vstack([extremes, space.lower + np.minimum(values, span)])[:n]
+    codes: FloatArray = space.lower + np.minimum(values, span)
     return codes
 
 

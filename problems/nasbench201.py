@@ -9,6 +9,7 @@ stages.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
@@ -33,6 +34,15 @@ STAGES = ((16, 32), (32, 16), (64, 8))
 
 CELLS = 5
 """Cells in a stage."""
+
+GAINS = tuple(
+    {"skip_connect": 1.0, "nor_conv_1x1": small, "nor_conv_3x3": large, "avg_pool_3x3": pool}
+    for small, large, pool in ((4.0, 12.0, 1.0), (2.0, 4.0, 0.5), (1.5, 2.0, 0.3), (1.0, 1.0, 1.0))
+)
+"""By how much operations amplify a signal: as in an untrained network, twice milder, and not."""
+
+LEAST_SIGNAL = 0.1
+"""Signal of a cell that lets less through, or nothing."""
 
 Cell = dict[str, str]
 """Gene -> operation."""
@@ -78,7 +88,7 @@ class NASBench201(TableProblem):
                     )
 
     def features(self, genomes: Sequence[Genome]) -> FloatArray:
-        """Describe cells by the whole graph and by the part of it that is live.
+        """Describe what cells compute.
 
         Returns:
             Array of shape (number of genomes, number of features); see :func:`cell_features`.
@@ -144,6 +154,10 @@ def signature(cell: Cell) -> str:
 
     Skips pass their input on, dead edges add nothing, and the order of a sum does not matter.
     """
+    return _node_signatures(cell)[3]
+
+
+def _node_signatures(cell: Cell) -> list[str]:
     nodes = ["0"]
     for node in (1, 2, 3):
         terms = []
@@ -156,7 +170,7 @@ def signature(cell: Cell) -> str:
                     else f"{operation}({nodes[source]})"
                 )
         nodes.append("+".join(sorted(terms)))
-    return nodes[3]
+    return nodes
 
 
 class Cost(NamedTuple):
@@ -193,26 +207,35 @@ def _features(operations: tuple[str, ...]) -> FloatArray:
 
 
 def cell_features(cell: Cell) -> list[float]:
-    """Describe a cell in numbers.
+    """Describe in numbers what a cell computes; what accuracy depends on.
 
-    For the whole cell (what a device may execute): the operation on every edge and how often each
-    occurs, multiply-adds and parameters of the network. For its live part (what the accuracy
-    depends on): the same, and for every path from input to output whether it is open and how many
-    of each operation it holds. Last, what isomorphic cells share, see :func:`flow_features`.
+    In this order: how often each operation occurs in the live part; the logarithm of the
+    multiply-adds of a network with that part alone; the logarithm of the signal that reaches the
+    output under each of :data:`GAINS`; how many nodes are reached, and how many of them compute
+    something different; and what isomorphic cells share, see :func:`flow_features`.
     """
     live = live_part(cell)
-    paths = _open_paths(cell)
-    numbers: list[float] = []
-    for graph in (cell, live):
-        macs, params = network_cost(graph)
-        operations = list(graph.values())
-        numbers += [operation == known for operation in operations for known in OPERATIONS]
-        numbers += [operations.count(known) for known in OPERATIONS]
-        numbers += [macs / 1e6, params / 1e6]
-    for path in PATHS:
-        counts = [sum(cell[edge] == known for edge in path) for known in OPERATIONS[1:]]
-        numbers += [path in paths, *(counts if path in paths else [0] * len(counts))]
-    return [float(number) for number in (*numbers, *flow_features(cell))]
+    operations = list(live.values())
+    nodes = _node_signatures(cell)
+    return [
+        *(float(operations.count(known)) for known in OPERATIONS),
+        math.log(network_cost(live).macs),
+        *(math.log(max(_signal(cell, gains), LEAST_SIGNAL)) for gains in GAINS),
+        float(sum(bool(node) for node in nodes)),
+        float(len(set(nodes))),
+        *flow_features(cell),
+    ]
+
+
+def _signal(cell: Cell, gains: dict[str, float]) -> float:
+    """Send a 1 through a cell whose operations multiply by their gain, and return what comes out.
+
+    In the spirit of SynFlow (Tanaka et al., NeurIPS 2020), which does so with weights.
+    """
+    nodes = [1.0, 0.0, 0.0, 0.0]
+    for edge, (source, target) in EDGES.items():
+        nodes[target] += gains.get(cell[edge], 0.0) * nodes[source]
+    return nodes[3]
 
 
 def flow_features(cell: Cell) -> list[float]:
@@ -221,18 +244,22 @@ def flow_features(cell: Cell) -> list[float]:
     A flow is an open path without its skips. Given are: how many flows have each number of
     operations, how many each number of convolutions (with pooling on the way, and without), how
     often each operation comes first, last, in all, and right after each other one; how many
-    flows differ; the most and the fewest convolutions on a flow; and the number of flows.
+    flows differ; the most and the mean over the flows of their convolutions, of their 3x3
+    convolutions and of their 3x3 windows; the fewest convolutions; the most without pooling; and
+    the number of flows.
     """
     flows = [
         tuple(cell[edge] for edge in path if cell[edge] != "skip_connect")
         for path in _open_paths(cell)
     ]
     convolutions = [sum("conv" in operation for operation in flow) for flow in flows]
+    large = [flow.count("nor_conv_3x3") for flow in flows]
+    windows = [sum("3x3" in operation for operation in flow) for flow in flows]
     pooled = ["avg_pool_3x3" in flow for flow in flows]
     kinds = list(zip(convolutions, pooled, strict=True))
     working = OPERATIONS[2:]
     pairs = [pair for flow in flows for pair in itertools.pairwise(flow)]
-    return [
+    numbers = [
         *(sum(len(flow) == length for flow in flows) for length in range(4)),
         *(kinds.count((n, pool)) for n in range(4) for pool in (False, True)),
         *(sum(flow[:1] == (operation,) for flow in flows) for operation in working),
@@ -240,7 +267,10 @@ def flow_features(cell: Cell) -> list[float]:
         *(sum(flow.count(operation) for flow in flows) for operation in working),
         *(pairs.count((first, second)) for first in working for second in working),
         len(set(flows)),
-        max(convolutions, default=-1),
+        *(max(counts, default=-1) for counts in (convolutions, large, windows)),
+        *(sum(counts) / max(1, len(flows)) for counts in (convolutions, large, windows)),
         min(convolutions, default=-1),
+        max((n for n, pool in kinds if not pool), default=-1),
         len(flows),
     ]
+    return [float(number) for number in numbers]

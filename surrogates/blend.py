@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from evonas.outcome import rank_agreement
 from evonas.scaling import SCALINGS, Scaling
@@ -19,11 +18,11 @@ from surrogates.trees import Trees, out_of_fold
 TREES_FROM = 24
 """Rows from which on trees are tried."""
 
+RELUCTANCE = 1.2
+"""How much better a scaling has to be than the plain one, which fits costs that add up."""
+
 PLAN_ROWS = 250
 """Rows that the plan is made on, at most: what it decides no longer changes much."""
-
-EVEN = 0.2
-"""Relevance that all columns share, whatever the trees say, next to 1 that the trees give them."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,6 @@ class Plan:
     Args:
         scaling: What the models' units are.
         kernel: Of the Gaussian process, with its hyperparameters.
-        relevance: Of every column to it.
         trees: Share of the trees in the mean, from 0 to 1.
         calibration: Factor on the deviation under which the standardised errors of rows that
             were left out have a root mean square of 1.
@@ -41,7 +39,6 @@ class Plan:
 
     scaling: type[Scaling]
     kernel: Any
-    relevance: FloatArray
     trees: float
     calibration: float
 
@@ -60,18 +57,21 @@ def plan_rows(rows: int) -> int:
     return min(PLAN_ROWS, int(10 * 1.25**power))
 
 
-def make_plan(features: FloatArray, values: FloatArray, directions: Sequence[int]) -> Plan:
+def make_plan(
+    features: FloatArray, widths: Sequence[int], values: FloatArray, directions: Sequence[int]
+) -> Plan:
     """Choose the scaling whose process ranks left-out rows best, and the share of the trees."""
     best = None
-    relevance = _relevance(features, values, directions)
     for scaling in SCALINGS:
         scores = scaling.fit(values).to_scores(values)
-        process = GaussianProcess(relevance=relevance)
+        process = GaussianProcess(widths)
         process.fit(features, scores)
         left_out = process.leave_one_out()
-        agreement = rank_agreement(left_out.mean, scores)
-        if best is None or agreement > best[0]:
-            best = agreement, scaling, scores, process, left_out
+        lack = 1 - rank_agreement(left_out.mean, scores)
+        if scaling is not SCALINGS[0]:
+            lack *= RELUCTANCE
+        if best is None or lack < best[0]:
+            best = lack, scaling, scores, process, left_out
     assert best is not None
     _, chosen, scores, process, left_out = best
     error = left_out.mean - scores
@@ -84,7 +84,7 @@ def make_plan(features: FloatArray, values: FloatArray, directions: Sequence[int
     # Shrunk towards 1, which is what the marginal likelihood believes, as if by ten more rows.
     standardised = np.clip(error / left_out.deviation, -4, 4)
     calibration = np.sqrt((np.sum(standardised**2) + 10) / (len(values) + 10))
-    return Plan(chosen, process.kernel, relevance, share, float(calibration))
+    return Plan(chosen, process.kernel, share, float(calibration))
 
 
 def _in_unit(
@@ -93,17 +93,6 @@ def _in_unit(
     """Translate predicted scores into the metric's unit."""
     low, high = scaling.to_values(mean - deviation), scaling.to_values(mean + deviation)
     return scaling.to_values(mean), (high - low) / 2
-
-
-def _relevance(features: FloatArray, values: FloatArray, directions: Sequence[int]) -> FloatArray:
-    """Let trees say which columns matter: distances in a hundred columns say little."""
-    columns = features.shape[1]
-    if len(values) < TREES_FROM:
-        return np.ones(columns)
-    trees = Trees(directions)
-    trees.fit(features, rankdata(values))
-    relevance: FloatArray = np.sqrt(trees.relevance(columns) + EVEN / columns)
-    return relevance
 
 
 class Blend:
@@ -118,25 +107,28 @@ class Blend:
         self._directions = list(directions)
         self._plans: dict[int, Plan] = {}
 
-    def fit(self, features: FloatArray, values: FloatArray) -> None:
-        """Fit to rows of shape (n, columns), n at least 2, and their metric values (n,)."""
+    def fit(self, views: Sequence[FloatArray], values: FloatArray) -> None:
+        """Fit to views of n rows, shape (n, columns) each, and their metric values (n,); n >= 2."""
+        features, widths = np.hstack(views), [view.shape[1] for view in views]
         rows = plan_rows(len(values))
         if rows not in self._plans:
-            self._plans = {rows: make_plan(features[:rows], values[:rows], self._directions)}
+            plan = make_plan(features[:rows], widths, values[:rows], self._directions)
+            self._plans = {rows: plan}
         self._plan = self._plans[rows]
         self._trees = Trees(self._directions) if self._plan.trees > 0 else None
-        self._fit_process(features, values)
+        self._fit_process(features, widths, values)
         if self._trees is not None:
             self._trees.fit(features, self._scaling.to_scores(values))
 
-    def _fit_process(self, features: FloatArray, values: FloatArray) -> None:
-        self._rows = features, values
+    def _fit_process(self, features: FloatArray, widths: Sequence[int], values: FloatArray) -> None:
+        self._rows = features, widths, values
         self._scaling: Scaling = self._plan.scaling.fit(values)
-        self._process = GaussianProcess(self._plan.kernel, self._plan.relevance)
+        self._process = GaussianProcess(widths, self._plan.kernel)
         self._process.fit(features, self._scaling.to_scores(values))
 
-    def predict(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def predict(self, views: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
         """Predict mean and standard deviation in the metric's unit, shape (n,) each."""
+        features = np.hstack(views)
         mean, deviation = self._process.predict(features)
         deviation = self._plan.calibration * deviation
         if self._trees is not None:
@@ -150,15 +142,15 @@ class Blend:
     def save(self, directory: Path) -> None:
         """Write rows and plan (``blend.npz``) and the trees as XGBoost's JSON (``trees.json``)."""
         directory.mkdir(parents=True, exist_ok=True)
-        features, values = self._rows
+        features, widths, values = self._rows
         np.savez(
             directory / "blend.npz",
             features=features,
+            widths=np.array(widths),
             values=values,
             directions=np.array(self._directions, dtype=int),
             scaling=self._plan.scaling.__name__,
             hyperparameters=self._plan.kernel.theta,
-            relevance=self._plan.relevance,
             trees=self._plan.trees,
             calibration=self._plan.calibration,
         )
@@ -170,13 +162,13 @@ class Blend:
         """Read a model that :meth:`save` wrote; it predicts the same."""
         with np.load(directory / "blend.npz", allow_pickle=False) as saved:
             blend = cls(saved["directions"].tolist())
+            widths = saved["widths"].tolist()
             blend._plan = Plan(
                 next(s for s in SCALINGS if s.__name__ == saved["scaling"]),
-                make_kernel().clone_with_theta(saved["hyperparameters"]),
-                saved["relevance"],
+                make_kernel(widths).clone_with_theta(saved["hyperparameters"]),
                 float(saved["trees"]),
                 float(saved["calibration"]),
             )
             blend._trees = Trees.load(directory / "trees.json") if blend._plan.trees > 0 else None
-            blend._fit_process(saved["features"], saved["values"])
+            blend._fit_process(saved["features"], widths, saved["values"])
         return blend

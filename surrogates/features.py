@@ -6,9 +6,12 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from evonas import Choice, Genome, Problem, Space
+from evonas import Choice, Genome, Problem, Real, Space
 from evonas.problem import Metric
-from evonas.space import FloatArray
+from evonas.space import FloatArray, Value
+
+FEW = 12
+"""Values of a gene up to which each gets a column of its own."""
 
 
 def space_features(
@@ -44,24 +47,68 @@ def space_features(
     return np.array(columns).T.reshape(len(genomes), -1)
 
 
+def space_views(space: Space, genomes: Sequence[Genome]) -> dict[str, FloatArray]:
+    """Describe designs by their genes, in two ways.
+
+    ``genes`` has the columns of :func:`space_features`; integer genes of few
+    values are one-hot too. ``counts`` says how often each option occurs among the active genes
+    that have the same options; genes without a like are left as they are.
+
+    Returns:
+        Name -> array of shape (designs, columns); ``counts`` only if some genes are alike.
+    """
+    genes = [space_features(space, genomes)]
+    alike: dict[tuple[Value, ...], list[str]] = {}
+    for gene in space.genes:
+        if isinstance(gene, Real) or gene.size > FEW:
+            continue
+        options = tuple(gene.values())
+        alike.setdefault(options, []).append(gene.name)
+        if not isinstance(gene, Choice):
+            genes.append(_one_hot(genomes, gene.name, options))
+    views = {"genes": np.hstack(genes)}
+    if any(len(names) > 1 for names in alike.values()):
+        columns = [
+            np.sum([_one_hot(genomes, name, options) for name in names], axis=0)
+            for options, names in alike.items()
+        ]
+        lone = [gene.name for gene in space.genes if isinstance(gene, Real) or gene.size > FEW]
+        columns += [
+            np.array([[float(genome.get(name, 0.0))] for genome in genomes]) for name in lone
+        ]
+        views["counts"] = np.hstack(columns)
+    return views
+
+
+def _one_hot(genomes: Sequence[Genome], name: str, options: Sequence[Value]) -> FloatArray:
+    rows = [[float(genome.get(name) == option) for option in options] for genome in genomes]
+    return np.array(rows).reshape(len(genomes), len(options))
+
+
 def monotone_genes(metric: Metric) -> dict[str, int]:
     """Map each gene that a metric rises with to 1, and each that it falls with to -1."""
     return dict.fromkeys(metric.rises_with, 1) | dict.fromkeys(metric.falls_with, -1)
 
 
-def metric_features(problem: Problem, metric: Metric, genomes: Sequence[Genome]) -> FloatArray:
-    """Describe genomes to the model of a metric, by the problem's own features where it has some.
+def metric_views(
+    problem: Problem, metric: Metric, genomes: Sequence[Genome]
+) -> dict[str, FloatArray]:
+    """Describe genomes to the model of a metric, in one or more ways.
 
-    A metric that is monotone in genes is described by the genes alone, those first and in one
-    column each: held to them, its model cannot be led astray by a feature that follows them too.
+    A problem's own features and views are taken where it has some, else its genes. A metric that
+    is monotone in genes is described by the genes alone, those first and in one column each: held
+    to them, its model cannot be led astray by a feature that follows them too.
 
     Returns:
-        Array of shape (number of genomes, number of columns).
+        Name -> array of shape (number of genomes, columns of the view).
     """
     named = monotone_genes(metric)
-    own = None if named else problem.features(genomes)
-    if own is not None:
-        return np.asarray(own, dtype=float)
     space = problem.space
-    codes = space.encode(genomes)[:, [space.names.index(gene) for gene in named]]
-    return np.hstack([codes, space_features(space, genomes, without=named)])
+    if named:
+        codes = space.encode(genomes)[:, [space.names.index(gene) for gene in named]]
+        return {"genes": np.hstack([codes, space_features(space, genomes, without=named)])}
+    views = {name: np.asarray(v, dtype=float) for name, v in problem.views(genomes).items()}
+    own = problem.features(genomes)
+    if own is not None:
+        views["features"] = np.asarray(own, dtype=float)
+    return views or space_views(space, genomes)

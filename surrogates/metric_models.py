@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from evonas import Genome, Problem
 from evonas.space import FloatArray
 from surrogates.blend import Blend
-from surrogates.features import metric_features, monotone_genes
+from surrogates.features import metric_views, monotone_genes
 
 
 class MetricModels:
@@ -23,25 +23,27 @@ class MetricModels:
 
     def fit(self, genomes: Sequence[Genome], values: Mapping[str, FloatArray]) -> None:
         """Fit the models of the metrics in ``values``; see the protocol."""
-        features = self._features(genomes, list(values))
+        views = self._views(genomes, list(values))
         for metric, column in values.items():
-            self._models[metric].fit(features[metric], column)
+            self._models[metric].fit(views[metric], column)
 
     def predict(
         self, genomes: Sequence[Genome], metrics: Sequence[str]
     ) -> dict[str, tuple[FloatArray, FloatArray]]:
         """Predict mean and standard deviation; see the protocol."""
-        features = self._features(genomes, metrics)
-        return {metric: self._models[metric].predict(features[metric]) for metric in metrics}
+        views = self._views(genomes, metrics)
+        return {metric: self._models[metric].predict(views[metric]) for metric in metrics}
 
-    def _features(self, genomes: Sequence[Genome], metrics: Sequence[str]) -> dict[str, FloatArray]:
-        """Describe genomes to each metric's model; metrics with no direction share one array."""
-        found: dict[tuple[tuple[str, int], ...], FloatArray] = {}
+    def _views(
+        self, genomes: Sequence[Genome], metrics: Sequence[str]
+    ) -> dict[str, list[FloatArray]]:
+        """Describe genomes to each metric's model; metrics with no direction share the views."""
+        found: dict[tuple[tuple[str, int], ...], list[FloatArray]] = {}
         described = {}
         for name in metrics:
             metric = self._problem.metric(name)
             key = tuple(monotone_genes(metric).items())
             if key not in found:
-                found[key] = metric_features(self._problem, metric, genomes)
+                found[key] = list(metric_views(self._problem, metric, genomes).values())
             described[name] = found[key]
         return described

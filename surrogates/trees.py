@@ -45,14 +45,6 @@ class Trees:
         predicted: FloatArray = self._booster.predict(xgboost.DMatrix(features)).astype(float)
         return predicted
 
-    def relevance(self, columns: int) -> FloatArray:
-        """Return the share of each column in what all splits gained, shape (columns,)."""
-        gains = np.zeros(columns)
-        for name, gain in self._booster.get_score(importance_type="total_gain").items():
-            gains[int(name.removeprefix("f"))] = gain
-        shares: FloatArray = gains / max(gains.sum(), 1e-12)
-        return shares
-
     def save(self, path: Path) -> None:
         """Write the model as XGBoost's JSON; ``path`` ends in ``.json``."""
         self._booster.save_model(path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evonas.space import FloatArray, Genome
-from surrogates.features import metric_features
+from surrogates.features import metric_views
 from surrogates.trees import out_of_fold
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ class Informed:
         for objective in problem.objectives:
             name = objective.metric
             values = np.array([problem.evaluate(genome, [name])[name] for genome in genomes])
-            features = metric_features(problem, problem.metric(name), genomes)
+            views = metric_views(problem, problem.metric(name), genomes)
+            features = np.hstack(list(views.values()))
             means = out_of_fold(features, values, [], FOLDS)
             group = np.argsort(np.argsort(means)) * GROUPS // len(means)
             squares = np.bincount(group, np.square(means - values)) / np.bincount(group)

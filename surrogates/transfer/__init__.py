@@ -6,7 +6,7 @@ from surrogates.transfer.monotonicity import Monotonicity, check_monotonicity
 from surrogates.transfer.predictor import Intervals, Predictor
 from surrogates.transfer.proxy import ProxyModel
 from surrogates.transfer.transfer import Transfer, choose_probes
-from surrogates.transfer.views import Views, problem_views, space_views
+from surrogates.transfer.views import Views, problem_views
 
 __all__ = [
     "Intervals",
@@ -20,5 +20,4 @@ __all__ = [
     "check_monotonicity",
     "choose_probes",
     "problem_views",
-    "space_views",
 ]

@@ -85,9 +85,10 @@ def test_features_tell_designs_apart_and_come_from_the_problem(table):
     problem = NASBench201(str(TABLE), maximise="cifar10", minimise="latency_ms.fpga")
     genomes = [problem.space.decode(c) for c in problem.space.sample(200, np.random.default_rng(0))]
     features = problem.features(genomes)
+    views = problem.views(genomes)
     distinct = len({tuple(g.items()) for g in genomes})
     assert features.shape[0] == 200
-    assert len(np.unique(features, axis=0)) == distinct
+    assert len(np.unique(np.hstack([features, *views.values()]), axis=0)) == distinct
     assert len(problem) == 15_625
 
 

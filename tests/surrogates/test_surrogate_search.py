@@ -295,19 +295,13 @@ def test_a_report_without_prunes_or_audits_claims_no_rate():
         assert report["rank_agreement"] == report["coverage"] == {}
 
 
-def test_the_opening_has_the_extremes_and_every_value_equally_often():
-    codes = opening_designs(Blocks.space, 27, np.random.default_rng(0))
-    assert codes.shape == (27, 5)
-    assert (codes[0] == Blocks.space.lower).all()
-    assert (codes[2] == Blocks.space.upper).all()
-    kernels = np.bincount(codes[3:, 2].astype(int))
-    assert kernels.tolist() == [8, 8, 8]
-
-
-@pytest.mark.parametrize("n", [1, 3, 4])
-def test_few_designs_are_extremes_first(n):
-    codes = opening_designs(Blocks.space, n, np.random.default_rng(0))
-    assert codes.shape == (n, 5)
+def test_the_opening_has_every_value_equally_often():
+    codes = opening_designs(Blocks.space, 24, np.random.default_rng(0))
+    assert codes.shape == (24, 5)
+    assert (codes >= Blocks.space.lower).all()
+    assert (codes <= Blocks.space.upper).all()
+    assert np.bincount(codes[:, 2].astype(int)).tolist() == [8, 8, 8]
+    assert opening_designs(Blocks.space, 1, np.random.default_rng(0)).shape == (1, 5)
 
 
 def test_neighbours_differ_in_one_gene_and_are_all_there():

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evonas import Choice, Integer, Real, Space
 from evonas.errors import DataError
 from surrogates.transfer import (
     JointPredictor,
@@ -17,7 +16,6 @@ from surrogates.transfer import (
     Trust,
     check_monotonicity,
     choose_probes,
-    space_views,
 )
 from surrogates.transfer.additive import column_costs
 from surrogates.transfer.known import KnownDevices
@@ -323,20 +321,6 @@ def test_a_joint_model_needs_the_anchors_only():
     known[anchors[0], 3] = np.nan
     with pytest.raises(DataError, match="known device 3"):
         JointPredictor().fit(views["counts"], known, anchors, rng)
-
-
-def test_views_of_a_space_count_options_that_are_alike():
-    space = Space(
-        Integer("depth", 1, 2),
-        Choice("a", ["x", "y"]),
-        Choice("b", ["x", "y"], when={"depth": [2]}),
-        Real("width", 0.5, 1.0),
-    )
-    genomes = [{"depth": 1, "a": "y", "width": 0.5}, {"depth": 2, "a": "y", "b": "y", "width": 1}]
-    views = space_views(space, genomes)
-    assert views["counts"].tolist() == [[1, 0, 0, 1, 0.5], [0, 1, 0, 2, 1.0]]
-    assert len(views["genes"]) == 2
-    assert "counts" not in space_views(Space(Real("width", 0.5, 1.0)), [{"width": 0.7}])
 
 
 def test_costs_of_columns_are_found_and_never_negative():
