@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from evonas.forecast import Forecast
 from evonas.nsga2 import NSGA2, check_population
+from evonas.pareto import non_dominated
 from evonas.problem import Problem
 from evonas.records import Candidate, Evaluation, Status
 from evonas.space import Choice, FloatArray, Genome, Integer, Space, genome_key
@@ -70,10 +72,11 @@ def neighbours(space: Space, genomes: Sequence[Genome], rng: np.random.Generator
 class LookAhead:
     """An :class:`evonas.protocols.Optimizer` that proposes what NSGA-II would find later.
 
-    Each ask starts NSGA-II from everything evaluated, runs it for some generations in which
-    predictions stand in for evaluations, and proposes the neighbours of the front and the designs
-    it came across. A space of no more designs than are asked for is proposed as a whole. It keeps
-    no state but a count and its seed: what it knows is in the forecast.
+    Each ask starts NSGA-II from everything evaluated, runs it together with a Pareto local search
+    for some generations in which predictions stand in for evaluations, and proposes the neighbours
+    of the front and the designs they came across. A space of no more designs than are asked for is
+    proposed as a whole. It keeps no state but a count and its seed: what it knows is in the
+    forecast.
 
     Args:
         problem: What is searched.
@@ -114,23 +117,41 @@ class LookAhead:
             front = [evaluation.candidate.genome for evaluation in self._forecast.front()]
             near = neighbours(self._problem.space, front, rng)
             self._add(rng.permutation(near)[: n // 2], seen, found)
-            ahead = self._look_ahead(n, seen, found, int(rng.integers(2**31)))
+            ahead = self._look_ahead(n, seen, found, rng)
         if len(found) < n:
             for genome in ahead.ask(n - len(found), _Union(seen, found)):
                 found[genome_key(genome)] = genome
         return list(found.values())[:n]
 
     def _look_ahead(
-        self, n: int, seen: Container[str], found: dict[str, Genome], seed: int
+        self, n: int, seen: Container[str], found: dict[str, Genome], rng: np.random.Generator
     ) -> NSGA2:
-        ahead = NSGA2(self._problem, self._population, seed, opening=())
+        """Add to ``found`` what NSGA-II and a local search come across on predictions.
+
+        Each generation is made half by variation and half of neighbours of the designs that are
+        predicted best so far: variation alone leaves many of those undiscovered.
+        """
+        ahead = NSGA2(self._problem, self._population, int(rng.integers(2**31)), opening=())
         ahead.tell(self._forecast.evaluations)
+        hoped = self._expected(list(found.values()))
+        ahead.tell(hoped)
+        size = max(self._population, n // GENERATIONS)
         for _ in range(GENERATIONS):
-            genomes = ahead.ask(max(self._population, n // GENERATIONS), _Union(seen, found))
-            if not genomes or len(found) >= n:
+            if len(found) >= n:
                 break
-            found.update((genome_key(genome), genome) for genome in genomes)
-            ahead.tell(self._expected(genomes))
+            best = [hoped[i].candidate.genome for i in non_dominated(self._forecast.costs(hoped))]
+            near: dict[str, Genome] = {}
+            codes = rng.permutation(neighbours(self._problem.space, best, rng))
+            self._add(codes, _Union(seen, found), near)
+            new = dict(itertools.islice(near.items(), size // 2))
+            for genome in ahead.ask(size - len(new), _Union(seen, found | new)):
+                new[genome_key(genome)] = genome
+            if not new:
+                break
+            found.update(new)
+            latest = self._expected(list(new.values()))
+            ahead.tell(latest)
+            hoped += latest
         return ahead
 
     def _expected(self, genomes: Sequence[Genome]) -> list[Evaluation]:

@@ -188,10 +188,12 @@ class Problem(ABC):
         return None
 
     def views(self, genomes: Sequence[Genome]) -> Mapping[str, FloatArray]:
-        """Describe genomes in several ways, for predictors that carry over between devices.
+        """Describe genomes in several ways; predictors learn which of them a metric follows.
 
-        Views named ``KIND:READING`` with the same kind have the same columns: what one device or
-        another may make of a design (all of it, or what is left without its dead parts, say).
+        Surrogates of a search look at :meth:`features` beside them; predictors that carry over
+        between devices look at these alone. Views named ``KIND:READING`` with the same kind have
+        the same columns: what one device or another may make of a design (all of it, or what is
+        left without its dead parts, say).
 
         Returns:
             Name -> array of shape (number of genomes, columns); empty for the default.

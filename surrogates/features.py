@@ -50,9 +50,9 @@ def space_features(
 def space_views(space: Space, genomes: Sequence[Genome]) -> dict[str, FloatArray]:
     """Describe designs by their genes, in two ways.
 
-    ``genes`` has the columns of :func:`space_features`; integer genes of few
-    values are one-hot too. ``counts`` says how often each option occurs among the active genes
-    that have the same options; genes without a like are left as they are.
+    ``genes`` has the columns of :func:`space_features`; integer genes of few values are one-hot
+    too. ``counts`` says how often each option occurs among the active genes that have the same
+    options; genes without a like are left as they are.
 
     Returns:
         Name -> array of shape (designs, columns); ``counts`` only if some genes are alike.

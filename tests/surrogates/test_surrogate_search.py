@@ -90,7 +90,7 @@ def test_an_asynchronous_search_uses_its_budget_exactly():
     options = OPTIONS | {"asynchronous": True, "workers": 4}
     run = evonas.search(Blocks(), runner=dying_runner(1000, workers=4), **options)
     assert run.status()["evaluated"] == 44
-    assert run.status()["pruned"] > 0
+    assert run.status()["considered"] > 44
 
 
 def test_a_surrogate_of_ones_own_must_be_given_again(tmp_path):
