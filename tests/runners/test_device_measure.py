@@ -8,12 +8,14 @@ import sys
 import time
 import venv
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
 import pytest
 
 import runners.device
+from runners.device import measure as measure_script
 from runners.device.formats import identify
 
 SCRIPT = Path(runners.device.__file__).with_name("measure.py")
@@ -178,6 +180,22 @@ def test_a_power_meter_is_asked_for_every_model(kit, tmp_path):
     for model in json.loads(out.read_text())["models"]:
         # Watts by ms are mJ; the time is another run's, and the machine may be busy.
         assert 0.1 < model["energy_mj"] / (4 * model["ms"]) < 10
+
+
+def test_energy_is_what_the_meter_shows_times_the_time_of_a_call(tmp_path, monkeypatch):
+    clock = [0.0]
+
+    def call():
+        clock[0] += 0.002
+
+    models = [{"name": "a"}, {"name": "b"}]
+    monkeypatch.setattr(measure_script, "read", lambda *_: {"models": models})
+    monkeypatch.setattr(measure_script, "load", lambda *_: call)
+    monkeypatch.setattr(measure_script, "ask_watts", {"a": 4.0, "b": 5.0}.get)
+    monkeypatch.setattr(measure_script, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    measure_script.meter(tmp_path, 1, tmp_path / "result.json", 0.1)
+    written = json.loads((tmp_path / "result.json").read_text())["models"]
+    assert [model["energy_mj"] for model in written] == pytest.approx([8.0, 10.0])
 
 
 def test_a_folder_that_is_not_there_and_a_model_that_does_not_load_are_told(kit, tmp_path):
