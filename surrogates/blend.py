@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from evonas.outcome import rank_agreement
 from evonas.scaling import SCALINGS, Scaling
 from evonas.space import FloatArray
-from surrogates.gaussian_process import GaussianProcess, make_kernel
+from surrogates.gaussian_process import GaussianProcess
 from surrogates.trees import Trees, out_of_fold
 
 TREES_FROM = 24
@@ -31,14 +30,14 @@ class Plan:
 
     Args:
         scaling: What the models' units are.
-        kernel: Of the Gaussian process, with its hyperparameters.
+        hyperparameters: Of the Gaussian process.
         trees: Share of the trees in the mean, from 0 to 1.
         calibration: Factor on the deviation under which the standardised errors of rows that
             were left out have a root mean square of 1.
     """
 
     scaling: type[Scaling]
-    kernel: Any
+    hyperparameters: FloatArray
     trees: float
     calibration: float
 
@@ -84,7 +83,7 @@ def make_plan(
     # Shrunk towards 1, which is what the marginal likelihood believes, as if by ten more rows.
     standardised = np.clip(error / left_out.deviation, -4, 4)
     calibration = np.sqrt((np.sum(standardised**2) + 10) / (len(values) + 10))
-    return Plan(chosen, process.kernel, share, float(calibration))
+    return Plan(chosen, process.hyperparameters, share, float(calibration))
 
 
 def _in_unit(
@@ -123,7 +122,7 @@ class Blend:
     def _fit_process(self, features: FloatArray, widths: Sequence[int], values: FloatArray) -> None:
         self._rows = features, widths, values
         self._scaling: Scaling = self._plan.scaling.fit(values)
-        self._process = GaussianProcess(widths, self._plan.kernel)
+        self._process = GaussianProcess(widths, self._plan.hyperparameters)
         self._process.fit(features, self._scaling.to_scores(values))
 
     def predict(self, views: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
@@ -150,7 +149,7 @@ class Blend:
             values=values,
             directions=np.array(self._directions, dtype=int),
             scaling=self._plan.scaling.__name__,
-            hyperparameters=self._plan.kernel.theta,
+            hyperparameters=self._plan.hyperparameters,
             trees=self._plan.trees,
             calibration=self._plan.calibration,
         )
@@ -165,7 +164,7 @@ class Blend:
             widths = saved["widths"].tolist()
             blend._plan = Plan(
                 next(s for s in SCALINGS if s.__name__ == saved["scaling"]),
-                make_kernel(widths).clone_with_theta(saved["hyperparameters"]),
+                saved["hyperparameters"],
                 float(saved["trees"]),
                 float(saved["calibration"]),
             )

@@ -1,21 +1,18 @@
-"""A Gaussian process for few rows: for each view a linear trend plus a smooth deviation from it."""
+"""A Gaussian process for few rows: for each view a linear trend plus a smooth deviation from it.
+
+The algebra is written out and not scikit-learn's, which computes a kernel twice a fit, and all
+distances anew at every step of the optimizer: that is most of the time that a search takes.
+Equations are those of Rasmussen and Williams (2006).
+"""
 
 from __future__ import annotations
 
-import operator
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from typing import Any
 
 import numpy as np
-from scipy.linalg import cho_solve
+from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
-from scipy.spatial.distance import cdist
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import Hyperparameter, Kernel, WhiteKernel
 
 from evonas.space import FloatArray
 
@@ -25,91 +22,75 @@ STEPS = 15
 TREND, SMOOTH, NOISE = 0.3, 0.5, 0.05
 """Shares of the variance that are expected of the linear trends, the smooth parts, the noise."""
 
-BOUNDS = (1e-6, 1e3)
-"""Of the variance of a part."""
-
 PRIOR_WIDTH = 1.5
 """Standard deviation of the priors of the hyperparameters' logarithms."""
 
+JITTER = 1e-9
+"""Added to the noise, so that equal rows never make a singular matrix."""
 
-class ViewKernel(Kernel):  # type: ignore[misc]
-    """Linear + Matérn-5/2 (Rasmussen and Williams 2006, eq. 4.17) on the columns of one view.
-
-    Args:
-        start: First column.
-        stop: One after the last.
-        trend: Variance of the linear part.
-        smooth: Variance of the Matérn part.
-        length: Distance at which designs are no longer alike.
-    """
-
-    hyperparameter_length = Hyperparameter("length", "numeric", (5e-2, 1e2))
-    hyperparameter_smooth = Hyperparameter("smooth", "numeric", BOUNDS)
-    hyperparameter_trend = Hyperparameter("trend", "numeric", BOUNDS)
-
-    def __init__(
-        self, start: int, stop: int, trend: float, smooth: float, length: float = 1.0
-    ) -> None:
-        self.start = start
-        self.stop = stop
-        self.trend = trend
-        self.smooth = smooth
-        self.length = length
-
-    def __call__(
-        self, X: FloatArray, Y: FloatArray | None = None, eval_gradient: bool = False
-    ) -> Any:
-        own = X[:, self.start : self.stop]
-        other = own if Y is None else Y[:, self.start : self.stop]
-        distance = np.sqrt(5) / self.length * cdist(own, other)
-        decay = np.exp(-distance)
-        linear = self.trend * (own @ other.T)
-        smooth = self.smooth * (1 + distance + distance**2 / 3) * decay
-        if not eval_gradient:
-            return linear + smooth
-        by_length = self.smooth * distance**2 / 3 * (1 + distance) * decay
-        # By the logarithms of the hyperparameters, which are in the order of their names.
-        return linear + smooth, np.stack([by_length, smooth, linear], axis=-1)
-
-    def diag(self, X: FloatArray) -> FloatArray:
-        squares: FloatArray = np.square(X[:, self.start : self.stop]).sum(axis=1)
-        return self.trend * squares + self.smooth
-
-    def is_stationary(self) -> bool:
-        return False
+BLOCK = 64
+"""Rows of a covariance that are computed at a time: more do not fit into a processor's cache."""
 
 
-def make_kernel(widths: Sequence[int]) -> Kernel:
-    """A kernel on every view, and noise; how much each view matters is learnt.
+def initial(views: int) -> tuple[FloatArray, FloatArray]:
+    """Say what is expected of the hyperparameters before anything is known, and their bounds.
 
     Columns are to be scaled so that two rows are at a distance of about 1 in every view.
 
-    Args:
-        widths: Columns of every view, side by side.
+    Returns:
+        Logarithms of shape (3 * views + 1,): of each view the length (distance at which rows are
+        no longer alike), the variance of the smooth part and that of the trend; last, the noise's
+        variance. Lower and upper bounds on them, shape (3 * views + 1, 2).
     """
-    stops = np.cumsum(widths).tolist()
-    trend, smooth = TREND / len(widths), SMOOTH / len(widths)
-    parts = [ViewKernel(a, b, trend, smooth) for a, b in zip([0, *stops], stops, strict=False)]
-    return reduce(operator.add, [*parts, WhiteKernel(NOISE, (1e-8, 1e1))])
+    expected = [*[1.0, SMOOTH / views, TREND / views] * views, NOISE]
+    bounds = [*[(5e-2, 1e2), (1e-6, 1e3), (1e-6, 1e3)] * views, (1e-8, 1e1)]
+    return np.log(expected), np.log(bounds)
 
 
-def _maximise(
-    loss: Callable[[FloatArray], tuple[float, FloatArray]], start: FloatArray, bounds: FloatArray
-) -> tuple[FloatArray, float]:
-    """Find the most probable hyperparameters under log-normal priors around the initial ones.
+def view_pairs(
+    own: FloatArray, other: FloatArray, widths: Sequence[int]
+) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """Yield for every view the products of rows, and their distances times the root of 5.
 
-    Without priors, few rows are explained without any noise, and the process is far too certain.
+    Both of shape (own rows, other rows).
     """
+    stops = np.cumsum(widths)[:-1]
+    for a, b in zip(np.split(own, stops, axis=1), np.split(other, stops, axis=1), strict=True):
+        products = a @ b.T
+        squares = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2 * products
+        yield products, np.sqrt(5 * np.maximum(squares, 0))
 
-    def posterior(theta: FloatArray) -> tuple[float, FloatArray]:
-        value, gradient = loss(theta)
-        away = (theta - start) / PRIOR_WIDTH
-        return value + float(away @ away) / 2, gradient + away / PRIOR_WIDTH
 
-    found = minimize(
-        posterior, start, method="L-BFGS-B", jac=True, bounds=bounds, options={"maxiter": STEPS}
-    )
-    return found.x, float(found.fun)
+def _matern(distance: FloatArray) -> FloatArray:
+    """Matérn covariance with 5/2 degrees of freedom (eq. 4.17)."""
+    covariance: FloatArray = (1 + distance + distance**2 / 3) * np.exp(-distance)
+    return covariance
+
+
+def log_likelihood(
+    hyperparameters: FloatArray,
+    pairs: Sequence[tuple[FloatArray, FloatArray]],
+    targets: FloatArray,
+) -> tuple[float, FloatArray]:
+    """Give the logarithm of the marginal likelihood and its gradient (eq. 5.8 and 5.9)."""
+    *parts, noise = np.exp(hyperparameters)
+    unit = np.eye(len(targets))
+    covariance = (noise + JITTER) * unit
+    slopes = []
+    views = np.reshape(parts, (-1, 3))
+    for (products, distances), (length, smooth, trend) in zip(pairs, views, strict=True):
+        scaled = distances / length
+        by_length = smooth * scaled**2 / 3 * (1 + scaled) * np.exp(-scaled)
+        by_smooth = smooth * _matern(scaled)
+        by_trend = trend * products
+        covariance += by_smooth + by_trend
+        slopes += [by_length, by_smooth, by_trend]
+    factor = cholesky(covariance, lower=True)
+    weights = cho_solve((factor, True), targets)
+    logarithm = np.log(2 * np.pi * np.diag(factor) ** 2).sum()
+    gap = np.outer(weights, weights) - cho_solve((factor, True), unit)
+    gradient = [np.vdot(gap, slope) / 2 for slope in [*slopes, noise * unit]]
+    return -(float(targets @ weights) + logarithm) / 2, np.array(gradient)
 
 
 @dataclass(frozen=True)
@@ -121,57 +102,97 @@ class LeaveOneOut:
 
 
 class GaussianProcess:
-    """Gaussian-process regression (Rasmussen and Williams 2006) with a kernel that is learnt.
+    """Gaussian-process regression; how much each view matters is learnt.
 
     Args:
         widths: Columns of every view; left out, all columns are one view.
-        kernel: With the hyperparameters to use; left out, they are learnt.
+        hyperparameters: As :func:`initial` gives them; left out, they are learnt.
     """
 
-    def __init__(self, widths: Sequence[int] = (), kernel: Kernel | None = None) -> None:
+    def __init__(
+        self, widths: Sequence[int] = (), hyperparameters: FloatArray | None = None
+    ) -> None:
         self._widths = list(widths)
-        self._given = kernel
-
-    @property
-    def kernel(self) -> Kernel:
-        """The kernel with its hyperparameters."""
-        return self._model.kernel_
+        self._given = hyperparameters
 
     def fit(self, features: FloatArray, scores: FloatArray) -> None:
         """Fit to rows of shape (n, columns) and their scores of shape (n,)."""
-        widths = self._widths or [features.shape[1]]
+        self._widths = self._widths or [features.shape[1]]
         deviation = features.std(axis=0)
         used = deviation > 1e-12
-        stops = np.cumsum(widths)[:-1]
-        counts = [max(1, int(view.sum())) for view in np.split(used, stops)]
+        views = np.split(used, np.cumsum(self._widths)[:-1])
+        counts = np.repeat([max(1, int(view.sum())) for view in views], self._widths)
         self._centre = features.mean(axis=0)
         # Columns that are the same everywhere say nothing.
-        self._reach = used / np.where(used, deviation, 1.0) / np.sqrt(np.repeat(counts, widths))
-        self._model = GaussianProcessRegressor(
-            self._given or make_kernel(widths),
-            alpha=1e-9,
-            optimizer=None if self._given is not None else _maximise,
-            normalize_y=True,
-        )
-        with warnings.catch_warnings():
-            # A hyperparameter at its bound is no concern: the bounds are wide on purpose.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            self._model.fit(self._scaled(features), scores)
+        self._reach = used / np.where(used, deviation, 1.0) / np.sqrt(counts)
+        self._rows = self._scaled(features)
         self._scores = scores
+        self._level, self._unit = scores.mean(), scores.std()
+        if self._unit < 1e-12:
+            self._unit = 1.0
+        targets = (scores - self._level) / self._unit
+        self.hyperparameters = self._learn(targets) if self._given is None else self._given
+        self._factor = cholesky(self._own_covariance(), lower=True, overwrite_a=True)
+        self._weights = cho_solve((self._factor, True), targets)
 
     def _scaled(self, features: FloatArray) -> FloatArray:
         scaled: FloatArray = (features - self._centre) * self._reach
         return scaled
 
+    def _learn(self, targets: FloatArray) -> FloatArray:
+        """Find the most probable hyperparameters under log-normal priors around the initial ones.
+
+        Without priors, few rows are explained without any noise, and the process is far too
+        certain.
+        """
+        start, bounds = initial(len(self._widths))
+        pairs = list(view_pairs(self._rows, self._rows, self._widths))
+
+        def loss(hyperparameters: FloatArray) -> tuple[float, FloatArray]:
+            likelihood, gradient = log_likelihood(hyperparameters, pairs, targets)
+            away = (hyperparameters - start) / PRIOR_WIDTH
+            return float(away @ away) / 2 - likelihood, away / PRIOR_WIDTH - gradient
+
+        found: FloatArray = minimize(
+            loss, start, method="L-BFGS-B", jac=True, bounds=bounds, options={"maxiter": STEPS}
+        ).x
+        return found
+
+    def _covariance(self, own: FloatArray, other: FloatArray) -> FloatArray:
+        """Of what is observed, but for the noise; shape (own rows, other rows)."""
+        covariance = np.zeros((len(own), len(other)))
+        views = np.exp(self.hyperparameters[:-1]).reshape(-1, 3)
+        pairs = view_pairs(own, other, self._widths)
+        for (products, distances), (length, smooth, trend) in zip(pairs, views, strict=True):
+            covariance += trend * products + smooth * _matern(distances / length)
+        return covariance
+
+    def _own_covariance(self) -> FloatArray:
+        """Of the rows, noise included; the lower triangle, as no more is looked at."""
+        rows = self._rows
+        covariance = np.diag(np.full(len(rows), np.exp(self.hyperparameters[-1]) + JITTER))
+        for start in range(0, len(rows), BLOCK):
+            stop = start + BLOCK
+            covariance[start:stop, :stop] += self._covariance(rows[start:stop], rows[:stop])
+        return covariance
+
     def predict(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Predict mean and standard deviation of an observation, noise included, (n,) each."""
-        mean, deviation = self._model.predict(self._scaled(features), return_std=True)
-        return mean, deviation
+        rows = self._scaled(features)
+        covariance = self._covariance(rows, self._rows)
+        _, smooth, trend = np.exp(self.hyperparameters[:-1]).reshape(-1, 3).T
+        alone = np.square(rows) @ np.repeat(trend, self._widths) + smooth.sum()
+        alone += np.exp(self.hyperparameters[-1])
+        known = solve_triangular(self._factor, covariance.T, lower=True, check_finite=False)
+        variance = np.maximum(alone - np.square(known).sum(axis=0), 0)
+        return (
+            self._level + self._unit * (covariance @ self._weights),
+            self._unit * np.sqrt(variance),
+        )
 
     def leave_one_out(self) -> LeaveOneOut:
-        """Predict every row from all others in closed form (ibid., eq. 5.10 to 5.12)."""
-        inverse = cho_solve((self._model.L_, True), np.eye(len(self._scores)))
+        """Predict every row from all others in closed form (eq. 5.10 to 5.12)."""
+        inverse = cho_solve((self._factor, True), np.eye(len(self._scores)))
         precision = np.diag(inverse)
-        unit = self._model._y_train_std
-        error = self._model.alpha_ / precision * unit
-        return LeaveOneOut(self._scores - error, unit / np.sqrt(precision))
+        error = self._weights / precision * self._unit
+        return LeaveOneOut(self._scores - error, self._unit / np.sqrt(precision))
