@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.linalg.lapack import dpotri
 from scipy.optimize import minimize
 
 from evonas.space import FloatArray
@@ -67,30 +68,43 @@ def _matern(distance: FloatArray) -> FloatArray:
     return covariance
 
 
-def log_likelihood(
-    hyperparameters: FloatArray,
-    pairs: Sequence[tuple[FloatArray, FloatArray]],
-    targets: FloatArray,
-) -> tuple[float, FloatArray]:
-    """Give the logarithm of the marginal likelihood and its gradient (eq. 5.8 and 5.9)."""
-    *parts, noise = np.exp(hyperparameters)
-    unit = np.eye(len(targets))
-    covariance = (noise + JITTER) * unit
-    slopes = []
-    views = np.reshape(parts, (-1, 3))
-    for (products, distances), (length, smooth, trend) in zip(pairs, views, strict=True):
-        scaled = distances / length
-        by_length = smooth * scaled**2 / 3 * (1 + scaled) * np.exp(-scaled)
-        by_smooth = smooth * _matern(scaled)
-        by_trend = trend * products
-        covariance += by_smooth + by_trend
-        slopes += [by_length, by_smooth, by_trend]
-    factor = cholesky(covariance, lower=True)
-    weights = cho_solve((factor, True), targets)
-    logarithm = np.log(2 * np.pi * np.diag(factor) ** 2).sum()
-    gap = np.outer(weights, weights) - cho_solve((factor, True), unit)
-    gradient = [np.vdot(gap, slope) / 2 for slope in [*slopes, noise * unit]]
-    return -(float(targets @ weights) + logarithm) / 2, np.array(gradient)
+class LogLikelihood:
+    """The logarithm of the marginal likelihood, a function of the hyperparameters.
+
+    Args:
+        rows: Shape (n, columns).
+        widths: Columns of every view.
+        targets: Shape (n,).
+    """
+
+    def __init__(self, rows: FloatArray, widths: Sequence[int], targets: FloatArray) -> None:
+        # Covariances are symmetric: their lower triangle, flat, is enough.
+        self._lower = lower = np.tril_indices(len(rows))
+        self._pairs = [tuple(x[lower] for x in pair) for pair in view_pairs(rows, rows, widths)]
+        self._targets = targets
+        self._unit = np.eye(len(rows))
+
+    def __call__(self, hyperparameters: FloatArray) -> tuple[float, FloatArray]:
+        """Give the value and its gradient (eq. 5.8 and 5.9)."""
+        targets, lower, unit = self._targets, self._lower, self._unit
+        *parts, noise = np.exp(hyperparameters)
+        views = np.reshape(parts, (-1, 3))
+        slopes = []
+        for (products, distances), (length, smooth, trend) in zip(self._pairs, views, strict=True):
+            scaled = distances / length
+            third, decay = scaled**2 / 3, smooth * np.exp(-scaled)
+            slopes += [third * (1 + scaled) * decay, (1 + scaled + third) * decay, trend * products]
+        covariance = (noise + JITTER) * unit
+        covariance[lower] += sum(slopes[1::3]) + sum(slopes[2::3])
+        factor = cholesky(covariance, lower=True)
+        weights = cho_solve((factor, True), targets)
+        logarithm = np.log(2 * np.pi * np.diag(factor) ** 2).sum()
+        inverse, _ = dpotri(factor, lower=True)
+        # What is off the diagonal counts twice.
+        gap = (np.outer(weights, weights) - inverse) * (1 - unit / 2)
+        flat = gap[lower]
+        gradient = [*(slope @ flat for slope in slopes), noise * np.trace(gap)]
+        return -(float(targets @ weights) + logarithm) / 2, np.array(gradient)
 
 
 @dataclass(frozen=True)
@@ -146,12 +160,12 @@ class GaussianProcess:
         certain.
         """
         start, bounds = initial(len(self._widths))
-        pairs = list(view_pairs(self._rows, self._rows, self._widths))
+        likelihood = LogLikelihood(self._rows, self._widths, targets)
 
         def loss(hyperparameters: FloatArray) -> tuple[float, FloatArray]:
-            likelihood, gradient = log_likelihood(hyperparameters, pairs, targets)
+            value, gradient = likelihood(hyperparameters)
             away = (hyperparameters - start) / PRIOR_WIDTH
-            return float(away @ away) / 2 - likelihood, away / PRIOR_WIDTH - gradient
+            return float(away @ away) / 2 - value, away / PRIOR_WIDTH - gradient
 
         found: FloatArray = minimize(
             loss, start, method="L-BFGS-B", jac=True, bounds=bounds, options={"maxiter": STEPS}

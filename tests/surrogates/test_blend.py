@@ -12,7 +12,7 @@ from evonas.outcome import rank_agreement
 from evonas.scaling import SCALINGS
 from surrogates.blend import Blend
 from surrogates.features import metric_views, monotone_genes, space_features, space_views
-from surrogates.gaussian_process import GaussianProcess, initial, log_likelihood, view_pairs
+from surrogates.gaussian_process import GaussianProcess, LogLikelihood, initial
 from surrogates.metric_models import MetricModels
 from surrogates.trees import Trees
 
@@ -155,13 +155,13 @@ def test_the_process_predicts_what_its_definition_says(rows):
 
 def test_the_likelihood_is_that_of_its_definition_and_has_the_slope_of_small_steps():
     rows, values = noisy_plane(20)
-    pairs = list(view_pairs(rows, rows, [2, 4]))
+    likelihood = LogLikelihood(rows, [2, 4], values)
     theta, _ = initial(2)
-    found, slope = log_likelihood(theta, pairs, values)
+    found, slope = likelihood(theta)
     gram = by_definition(theta, rows, rows) + np.exp(theta[-1]) * np.eye(20)
     assert found == pytest.approx(multivariate_normal.logpdf(values, cov=gram), rel=1e-6)
     for place, step in enumerate(1e-5 * np.eye(len(theta))):
-        above, below = (log_likelihood(theta + s, pairs, values)[0] for s in (step, -step))
+        above, below = (likelihood(theta + s)[0] for s in (step, -step))
         assert slope[place] == pytest.approx((above - below) / 2e-5, rel=1e-5)
 
 
