@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import math
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
@@ -140,10 +140,9 @@ class LookAhead:
             if len(found) >= n:
                 break
             best = [hoped[i].candidate.genome for i in non_dominated(self._forecast.costs(hoped))]
-            near: dict[str, Genome] = {}
+            new: dict[str, Genome] = {}
             codes = rng.permutation(neighbours(self._problem.space, best, rng))
-            self._add(codes, _Union(seen, found), near)
-            new = dict(itertools.islice(near.items(), size // 2))
+            self._add(codes, _Union(seen, found), new, size // 2)
             for genome in ahead.ask(size - len(new), _Union(seen, found | new)):
                 new[genome_key(genome)] = genome
             if not new:
@@ -167,8 +166,17 @@ class LookAhead:
             if not outlook.impossible[i]
         ]
 
-    def _add(self, codes: FloatArray, seen: Container[str], found: dict[str, Genome]) -> None:
+    def _add(
+        self,
+        codes: FloatArray,
+        seen: Container[str],
+        found: dict[str, Genome],
+        most: float = math.inf,
+    ) -> None:
+        """Add unseen designs to ``found`` until it holds ``most``."""
         for code in codes:
+            if len(found) >= most:
+                return
             genome = self._problem.canonical(self._problem.space.decode(code))
             key = genome_key(genome)
             if key not in seen:

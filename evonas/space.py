@@ -274,9 +274,9 @@ class Space:
         return math.prod(gene.size for gene in self.genes)
 
     def _is_active(self, gene: Gene, canonical: Genome) -> bool:
-        return all(
+        return not gene.when or all(
             parent in canonical and canonical[parent] in allowed
-            for parent, allowed in (gene.when or {}).items()
+            for parent, allowed in gene.when.items()
         )
 
     def validate(self, genome: Mapping[str, object]) -> dict[str, Value]:
@@ -366,10 +366,13 @@ class Space:
         return f"Space({', '.join(map(repr, self.genes))})"
 
 
+_KEYS = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
 def genome_key(genome: Genome) -> str:
     """Identify a canonical genome by a text that is equal exactly when the genome is.
 
     >>> genome_key({"b": 1, "a": 0.5})
     '{"a":0.5,"b":1}'
     """
-    return json.dumps(dict(genome), sort_keys=True, separators=(",", ":"))
+    return _KEYS.encode(dict(genome))
