@@ -7,7 +7,7 @@ Equations are those of Rasmussen and Williams (2006).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,22 +48,17 @@ def initial(views: int) -> tuple[FloatArray, FloatArray]:
     return np.log(expected), np.log(bounds)
 
 
-def view_pairs(
-    own: FloatArray, other: FloatArray, widths: Sequence[int]
-) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """Yield for every view the products of rows, and their distances times the root of 5.
-
-    Both of shape (own rows, other rows).
-    """
-    stops = np.cumsum(widths)[:-1]
-    for a, b in zip(np.split(own, stops, axis=1), np.split(other, stops, axis=1), strict=True):
-        products = a @ b.T
-        squares = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2 * products
-        yield products, np.sqrt(5 * np.maximum(squares, 0))
+def _distances(own: FloatArray, other: FloatArray) -> FloatArray:
+    """Euclidean distances, shape (own rows, other rows)."""
+    squares = np.square(own).sum(axis=1)[:, None] + np.square(other).sum(axis=1)
+    squares -= (2 * own) @ other.T
+    # Rounding makes some negative.
+    distances: FloatArray = np.sqrt(np.maximum(squares, 0))
+    return distances
 
 
 def _matern(distance: FloatArray) -> FloatArray:
-    """Matérn covariance with 5/2 degrees of freedom (eq. 4.17)."""
+    """Matérn covariance with 5/2 degrees of freedom (eq. 4.17), distances times the root of 5."""
     covariance: FloatArray = (1 + distance + distance**2 / 3) * np.exp(-distance)
     return covariance
 
@@ -80,7 +75,9 @@ class LogLikelihood:
     def __init__(self, rows: FloatArray, widths: Sequence[int], targets: FloatArray) -> None:
         # Covariances are symmetric: their lower triangle, flat, is enough.
         self._lower = lower = np.tril_indices(len(rows))
-        self._pairs = [tuple(x[lower] for x in pair) for pair in view_pairs(rows, rows, widths)]
+        views = np.split(rows, np.cumsum(widths)[:-1], axis=1)
+        self._products = [(view @ view.T)[lower] for view in views]
+        self._distances = [np.sqrt(5) * _distances(view, view)[lower] for view in views]
         self._targets = targets
         self._unit = np.eye(len(rows))
 
@@ -88,9 +85,10 @@ class LogLikelihood:
         """Give the value and its gradient (eq. 5.8 and 5.9)."""
         targets, lower, unit = self._targets, self._lower, self._unit
         *parts, noise = np.exp(hyperparameters)
-        views = np.reshape(parts, (-1, 3))
         slopes = []
-        for (products, distances), (length, smooth, trend) in zip(self._pairs, views, strict=True):
+        for products, distances, (length, smooth, trend) in zip(
+            self._products, self._distances, np.reshape(parts, (-1, 3)), strict=True
+        ):
             scaled = distances / length
             third, decay = scaled**2 / 3, smooth * np.exp(-scaled)
             slopes += [third * (1 + scaled) * decay, (1 + scaled + third) * decay, trend * products]
@@ -174,11 +172,13 @@ class GaussianProcess:
 
     def _covariance(self, own: FloatArray, other: FloatArray) -> FloatArray:
         """Of what is observed, but for the noise; shape (own rows, other rows)."""
-        covariance = np.zeros((len(own), len(other)))
-        views = np.exp(self.hyperparameters[:-1]).reshape(-1, 3)
-        pairs = view_pairs(own, other, self._widths)
-        for (products, distances), (length, smooth, trend) in zip(pairs, views, strict=True):
-            covariance += trend * products + smooth * _matern(distances / length)
+        length, smooth, trend = np.exp(self.hyperparameters[:-1]).reshape(-1, 3).T
+        covariance: FloatArray = (own * np.repeat(trend, self._widths)) @ other.T
+        reach = np.repeat(np.sqrt(5) / length, self._widths)
+        stops = np.cumsum(self._widths)[:-1]
+        views = (np.split(rows * reach, stops, axis=1) for rows in (own, other))
+        for variance, a, b in zip(smooth, *views, strict=True):
+            covariance += variance * _matern(_distances(a, b))
         return covariance
 
     def _own_covariance(self) -> FloatArray:
