@@ -139,7 +139,8 @@ class LookAhead:
         for _ in range(GENERATIONS):
             if len(found) >= n:
                 break
-            best = [hoped[i].candidate.genome for i in non_dominated(self._forecast.costs(hoped))]
+            hoped = [hoped[i] for i in non_dominated(self._forecast.costs(hoped))]
+            best = [evaluation.candidate.genome for evaluation in hoped]
             new: dict[str, Genome] = {}
             codes = rng.permutation(neighbours(self._problem.space, best, rng))
             self._add(codes, _Union(seen, found), new, size // 2)
