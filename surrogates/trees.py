@@ -42,7 +42,7 @@ class Trees:
 
     def predict(self, features: FloatArray) -> FloatArray:
         """Predict scores of shape (n,)."""
-        predicted: FloatArray = self._booster.predict(xgboost.DMatrix(features)).astype(float)
+        predicted: FloatArray = self._booster.inplace_predict(features).astype(float)
         return predicted
 
     def save(self, path: Path) -> None:
