@@ -92,6 +92,10 @@ class Forecast:
                 self._evaluations.append(evaluation)
         self._evaluations.sort(key=lambda evaluation: evaluation.candidate.id)
 
+    def opening(self, genomes: Sequence[Genome], n: int) -> list[Genome]:
+        """Choose the designs to begin with."""
+        return [genomes[row] for row in self._surrogate.opening(genomes, n)]
+
     def front(self) -> list[Evaluation]:
         """Return the feasible evaluations that no other dominates."""
         feasible = [e for e in self._evaluations if e.status is Status.OK]
@@ -102,6 +106,15 @@ class Forecast:
         objectives = self._problem.objectives
         rows = [[o.sign * e.values[o.metric] for o in objectives] for e in evaluations]
         return np.array(rows).reshape(len(rows), len(objectives))
+
+    def least_costs(self) -> FloatArray:
+        """Bound the objectives as costs from below, shape (objectives,).
+
+        What is minimised and was never negative, as times and sizes are, never will be.
+        """
+        seen = self.costs(self._evaluations)
+        minimised = np.array([objective.sign > 0 for objective in self._problem.objectives])
+        return np.where(minimised & (seen >= 0).all(axis=0), 0.0, -np.inf)
 
     def outlook(self, genomes: Sequence[Genome]) -> Outlook:
         """Predict designs; the forecast must be ready."""

@@ -22,7 +22,7 @@ DRAWS = 64
 OPTIMISM = 0.5
 """Standard deviations by which the spread along the predicted front takes predictions as better."""
 
-CAUTION = 2.0
+CAUTION = 3.0
 """Factor on deviations when it comes to pruning. What looks worst among many proposals is in part
 what the surrogate errs on most, so its own deviations would prune too readily."""
 
@@ -53,9 +53,9 @@ class _View:
 
     Args:
         means: Shape (proposals, objectives).
-        deviations: Likewise.
         front: Members of the front, shape (members, objectives).
         reached: The front and the expectations of what is running, shape (points, objectives).
+        optimistic: The means, better by some deviations, shape (proposals, objectives).
         entering: Probability of being feasible and of entering the front with a gain, shape
             (proposals,).
         doomed: Probability of the contrary, under deviations enlarged for caution.
@@ -63,7 +63,7 @@ class _View:
     """
 
     means: FloatArray
-    deviations: FloatArray
+    optimistic: FloatArray
     front: FloatArray
     reached: FloatArray
     entering: FloatArray
@@ -164,16 +164,18 @@ class SurrogateGate:
         deviations = np.column_stack([outlook.deviations[o.metric] for o in objectives])
         unit = np.ptp(front if len(front) > 1 else forecast.costs(forecast.evaluations), axis=0)
         unit = np.where(unit > 0, unit, 1.0)
-        means, deviations, front, reached = (
-            costs / unit for costs in (means, deviations, front, reached)
+        least = forecast.least_costs()
+        means, deviations, front, reached, least = (
+            costs / unit for costs in (means, deviations, front, reached, least)
         )
         feasible = self._feasible(outlook)
-        entering = feasible * self._non_dominated(means, deviations, front - GAIN)
-        doomed = 1 - feasible * self._non_dominated(means, CAUTION * deviations, front)
-        return _View(means, deviations, front, reached, entering, doomed, feasible > 0.5)
+        entering = feasible * self._non_dominated(means, deviations, front - GAIN, least)
+        doomed = 1 - feasible * self._non_dominated(means, CAUTION * deviations, front, least)
+        optimistic = np.maximum(means - OPTIMISM * deviations, least)
+        return _View(means, optimistic, front, reached, entering, doomed, feasible > 0.5)
 
     def _non_dominated(
-        self, means: FloatArray, deviations: FloatArray, front: FloatArray
+        self, means: FloatArray, deviations: FloatArray, front: FloatArray, least: FloatArray
     ) -> FloatArray:
         """Count the draws in which no member of the front dominates, shape (proposals,)."""
         if not len(front):
@@ -181,8 +183,9 @@ class SurrogateGate:
         count = np.zeros(len(means))
         # One row an objective: numpy goes along few long rows faster than along many short ones.
         members, means, deviations = (x.T.copy() for x in (front, means, deviations))
+        least = least[:, None]
         for draw in self._draws:
-            points = (means + draw[:, None] * deviations)[:, None, :]
+            points = np.maximum(means + draw[:, None] * deviations, least)[:, None, :]
             no_worse, better = members[:, :, None] <= points, members[:, :, None] < points
             count += ~(no_worse.all(axis=0) & better.any(axis=0)).any(axis=0)
         share: FloatArray = count / DRAWS
@@ -211,7 +214,7 @@ class SurrogateGate:
         self, view: _View, near: NDArray[np.bool_], wanted: int, reasons: dict[int, str]
     ) -> None:
         """Add to ``reasons`` until as many as wanted have one."""
-        optimistic = view.means - OPTIMISM * view.deviations
+        optimistic = view.optimistic
         hopeful = np.array([r for r in _rows(view.hopeful) if r not in reasons], dtype=int)
         edge = [
             int(row)

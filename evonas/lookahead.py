@@ -21,6 +21,9 @@ GENERATIONS = 25
 OPTIMISM = 0.5
 """Standard deviations by which predictions are taken as better than their mean."""
 
+POOL = 1000
+"""Random designs that the opening is chosen from, besides a Latin hypercube."""
+
 REAL_STEP = 0.05
 """Standard deviation of the step to a neighbour in a real gene, as a share of its range."""
 
@@ -75,8 +78,8 @@ class LookAhead:
     Each ask starts NSGA-II from everything evaluated, runs it together with a Pareto local search
     for some generations in which predictions stand in for evaluations, and proposes the neighbours
     of the front and the designs they came across. A space of no more designs than are asked for is
-    proposed as a whole. It keeps no state but a count and its seed: what it knows is in the
-    forecast.
+    proposed as a whole. It begins with what the surrogate chooses from a Latin hypercube and random
+    designs. It keeps no state but a count and its seed: what it knows is in the forecast.
 
     Args:
         problem: What is searched.
@@ -99,6 +102,7 @@ class LookAhead:
         self._seed = seed
         self._opening = opening
         self._asks = 0
+        self._begun: dict[str, Genome] = {}
 
     def ask(self, n: int, seen: Container[str]) -> list[Genome]:
         """Propose up to ``n`` unseen canonical genomes, the most promising kinds first."""
@@ -110,8 +114,7 @@ class LookAhead:
             self._add(space.encode(list(space.enumerate())), seen, found)
             return list(found.values())
         if not self._forecast.ready:
-            opening = np.random.default_rng([self._seed, 0])
-            self._add(opening_designs(self._problem.space, self._opening, opening), seen, found)
+            found = {key: g for key, g in self._first().items() if key not in seen}
             ahead = NSGA2(self._problem, self._population, int(rng.integers(2**31)), opening=())
         else:
             front = [evaluation.candidate.genome for evaluation in self._forecast.front()]
@@ -122,6 +125,17 @@ class LookAhead:
             for genome in ahead.ask(n - len(found), _Union(seen, found)):
                 found[genome_key(genome)] = genome
         return list(found.values())[:n]
+
+    def _first(self) -> dict[str, Genome]:
+        """Choose the designs to begin with; the same at every ask."""
+        if not self._begun:
+            space, rng = self._problem.space, np.random.default_rng([self._seed, 0])
+            pool: dict[str, Genome] = {}
+            self._add(opening_designs(space, self._opening, rng), (), pool)
+            self._add(space.sample(POOL, rng), (), pool)
+            chosen = self._forecast.opening(list(pool.values()), self._opening)
+            self._begun = {genome_key(genome): genome for genome in chosen}
+        return self._begun
 
     def _look_ahead(
         self, n: int, seen: Container[str], found: dict[str, Genome], rng: np.random.Generator
@@ -158,9 +172,11 @@ class LookAhead:
         """Make the evaluations that the forecast hopes for."""
         outlook = self._forecast.outlook(genomes)
         values = dict(outlook.means)
-        for objective in self._problem.objectives:
-            bonus = OPTIMISM * outlook.deviations[objective.metric]
-            values[objective.metric] = outlook.means[objective.metric] - objective.sign * bonus
+        least = self._forecast.least_costs()
+        for objective, bound in zip(self._problem.objectives, least, strict=True):
+            mean, deviation = outlook.means[objective.metric], outlook.deviations[objective.metric]
+            costs = np.maximum(objective.sign * mean - OPTIMISM * deviation, bound)
+            values[objective.metric] = objective.sign * costs
         return [
             Evaluation(Candidate(0, g, 0), Status.OK, {m: float(v[i]) for m, v in values.items()})
             for i, g in enumerate(genomes)
@@ -193,6 +209,7 @@ class LookAhead:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue exactly where :meth:`state` was taken."""
         self._seed, self._asks = state["seed"], state["asks"]
+        self._begun = {}
 
 
 class _Union:

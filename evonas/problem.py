@@ -179,11 +179,13 @@ class Problem(ABC):
         genes = self.metric(metric).genes
         return dict(genome) if genes is None else {g: genome[g] for g in genes if g in genome}
 
-    def features(self, genomes: Sequence[Genome]) -> FloatArray | None:
+    def features(self, genomes: Sequence[Genome]) -> FloatArray | Mapping[str, FloatArray] | None:
         """Describe genomes to a surrogate better than their genes do.
 
         Returns:
-            Array of shape (number of genomes, number of features), or ``None`` for the default.
+            Array of shape (number of genomes, number of features), or a dictionary of such arrays
+            where features are of several kinds that need not matter alike, or ``None`` for the
+            default.
         """
         return None
 

@@ -17,7 +17,7 @@ import math
 import pickle
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -89,10 +89,12 @@ class ProblemSuite(ABC):
     def test_features_are_one_finite_row_a_genome(self) -> None:
         problem = self.make_problem()
         features = problem.features(sample_designs(problem, 20))
-        if features is not None:
-            assert features.shape[0] == 20
-            assert features.ndim == 2
-            assert np.isfinite(features).all()
+        kinds = features if isinstance(features, Mapping) else {"": features}
+        for kind in kinds.values():
+            if kind is not None:
+                assert kind.shape[0] == 20
+                assert kind.ndim == 2
+                assert np.isfinite(kind).all()
 
     def test_it_pickles(self) -> None:
         problem = self.make_problem()

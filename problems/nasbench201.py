@@ -87,13 +87,14 @@ class NASBench201(TableProblem):
                         f"it must be one of {', '.join(OPERATIONS)}"
                     )
 
-    def features(self, genomes: Sequence[Genome]) -> FloatArray:
+    def features(self, genomes: Sequence[Genome]) -> dict[str, FloatArray]:
         """Describe what cells compute.
 
         Returns:
-            Array of shape (number of genomes, number of features); see :func:`cell_features`.
+            Kind -> array of shape (number of genomes, features); see :func:`cell_features`.
         """
-        return np.array([_features(tuple(str(g[edge]) for edge in EDGES)) for g in genomes])
+        rows = [_features(tuple(str(g[edge]) for edge in EDGES)) for g in genomes]
+        return {kind: np.array([row[kind] for row in rows]) for kind in (rows[0] if rows else ())}
 
     def views(self, genomes: Sequence[Genome]) -> dict[str, FloatArray]:
         """Count operations, and say which is on every edge, under three readings of the graph.
@@ -202,29 +203,29 @@ def network_cost(cell: Cell, classes: int = 10) -> Cost:
 
 
 @cache
-def _features(operations: tuple[str, ...]) -> FloatArray:
-    return np.array(cell_features(dict(zip(EDGES, operations, strict=True))))
+def _features(operations: tuple[str, ...]) -> dict[str, list[float]]:
+    return cell_features(dict(zip(EDGES, operations, strict=True)))
 
 
-def cell_features(cell: Cell) -> list[float]:
+def cell_features(cell: Cell) -> dict[str, list[float]]:
     """Describe in numbers what a cell computes; what accuracy depends on.
 
-    In this order: how often each operation occurs in the live part; the logarithm of the
+    ``contents``: how often each operation occurs in the live part; the logarithm of the
     multiply-adds of a network with that part alone; the logarithm of the signal that reaches the
     output under each of :data:`GAINS`; how many nodes are reached, and how many of them compute
-    something different; and what isomorphic cells share, see :func:`flow_features`.
+    something different. For the other kinds see :func:`flow_features`.
     """
     live = live_part(cell)
     operations = list(live.values())
     nodes = _node_signatures(cell)
-    return [
+    contents = [
         *(float(operations.count(known)) for known in OPERATIONS),
         math.log(network_cost(live).macs),
         *(math.log(max(_signal(cell, gains), LEAST_SIGNAL)) for gains in GAINS),
         float(sum(bool(node) for node in nodes)),
         float(len(set(nodes))),
-        *flow_features(cell),
     ]
+    return {"contents": contents, **flow_features(cell)}
 
 
 def _signal(cell: Cell, gains: dict[str, float]) -> float:
@@ -238,15 +239,15 @@ def _signal(cell: Cell, gains: dict[str, float]) -> float:
     return nodes[3]
 
 
-def flow_features(cell: Cell) -> list[float]:
+def flow_features(cell: Cell) -> dict[str, list[float]]:
     """Describe what flows through a cell, the same for isomorphic cells.
 
-    A flow is an open path without its skips. Given are: how many flows have each number of
-    operations, how many each number of convolutions (with pooling on the way, and without), how
-    often each operation comes first, last, in all, and right after each other one; how many
-    flows differ; the most and the mean over the flows of their convolutions, of their 3x3
-    convolutions and of their 3x3 windows; the fewest convolutions; the most without pooling; and
-    the number of flows.
+    A flow is an open path without its skips. ``lengths``: how many flows have each number of
+    operations, and each number of convolutions (with pooling on the way, and without). ``order``:
+    how often each operation comes first, last, in all, and right after each other one.
+    ``summary``: how many flows differ; the most and the mean over the flows of their
+    convolutions, of their 3x3 convolutions and of their 3x3 windows; the fewest convolutions; the
+    most without pooling; and the number of flows.
     """
     flows = [
         tuple(cell[edge] for edge in path if cell[edge] != "skip_connect")
@@ -259,13 +260,17 @@ def flow_features(cell: Cell) -> list[float]:
     kinds = list(zip(convolutions, pooled, strict=True))
     working = OPERATIONS[2:]
     pairs = [pair for flow in flows for pair in itertools.pairwise(flow)]
-    numbers = [
+    lengths: list[float] = [
         *(sum(len(flow) == length for flow in flows) for length in range(4)),
         *(kinds.count((n, pool)) for n in range(4) for pool in (False, True)),
+    ]
+    order: list[float] = [
         *(sum(flow[:1] == (operation,) for flow in flows) for operation in working),
         *(sum(flow[-1:] == (operation,) for flow in flows) for operation in working),
         *(sum(flow.count(operation) for flow in flows) for operation in working),
         *(pairs.count((first, second)) for first in working for second in working),
+    ]
+    summary: list[float] = [
         len(set(flows)),
         *(max(counts, default=-1) for counts in (convolutions, large, windows)),
         *(sum(counts) / max(1, len(flows)) for counts in (convolutions, large, windows)),
@@ -273,4 +278,4 @@ def flow_features(cell: Cell) -> list[float]:
         max((n for n, pool in kinds if not pool), default=-1),
         len(flows),
     ]
-    return [float(number) for number in numbers]
+    return {"lengths": lengths, "order": order, "summary": summary}

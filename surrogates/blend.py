@@ -20,6 +20,9 @@ TREES_FROM = 24
 RELUCTANCE = 1.2
 """How much better a scaling has to be than the plain one, which fits costs that add up."""
 
+Groups = Sequence[Sequence[FloatArray]]
+"""Groups of views of n designs, each view of shape (n, columns)."""
+
 PLAN_ROWS = 250
 """Rows that the plan is made on, at most: what it decides no longer changes much."""
 
@@ -29,6 +32,7 @@ class Plan:
     """What is decided on a part of the rows and then kept for a while, because it costs most.
 
     Args:
+        groups: Which of the groups of views the models see.
         scaling: What the models' units are.
         hyperparameters: Of the Gaussian process.
         trees: Share of the trees in the mean, from 0 to 1.
@@ -36,6 +40,7 @@ class Plan:
             were left out have a root mean square of 1.
     """
 
+    groups: tuple[int, ...]
     scaling: type[Scaling]
     hyperparameters: FloatArray
     trees: float
@@ -56,23 +61,62 @@ def plan_rows(rows: int) -> int:
     return min(PLAN_ROWS, int(10 * 1.25**power))
 
 
-def make_plan(
-    features: FloatArray, widths: Sequence[int], values: FloatArray, directions: Sequence[int]
-) -> Plan:
-    """Choose the scaling whose process ranks left-out rows best, and the share of the trees."""
+def _take(groups: Groups, chosen: Sequence[int]) -> tuple[FloatArray, list[int]]:
+    """Return the columns of some groups of views, and the width of every view."""
+    views = [view for group in chosen for view in groups[group]]
+    return np.hstack(views), [view.shape[1] for view in views]
+
+
+def _fit(groups: Groups, seen: Sequence[int], scores: FloatArray) -> GaussianProcess:
+    features, widths = _take(groups, seen)
+    process = GaussianProcess(widths)
+    process.fit(features, scores)
+    return process
+
+
+def _leave_out(
+    groups: Groups, scores: FloatArray, process: GaussianProcess
+) -> tuple[tuple[int, ...], GaussianProcess]:
+    """Leave out groups of views, one by one, as long as that makes the scores more probable.
+
+    Views that have nothing to do with a metric blur it. This is backward elimination by the
+    marginal likelihood (Rasmussen and Williams 2006, section 5.2).
+
+    Args:
+        groups: All groups.
+        scores: What is explained.
+        process: Fitted to all groups.
+
+    Returns:
+        The groups that are left, and a process that is fitted to them.
+    """
+    seen = tuple(range(len(groups)))
+    while len(seen) > 1:
+        fewer = [tuple(other for other in seen if other != group) for group in seen]
+        without = [_fit(groups, rest, scores) for rest in fewer]
+        best = int(np.argmax([candidate.evidence for candidate in without]))
+        if without[best].evidence <= process.evidence:
+            break
+        seen, process = fewer[best], without[best]
+    return seen, process
+
+
+def make_plan(groups: Groups, values: FloatArray, directions: Sequence[int]) -> Plan:
+    """Choose the scaling whose process ranks left-out rows best, the views and the trees' share."""
     best = None
     for scaling in SCALINGS:
         scores = scaling.fit(values).to_scores(values)
-        process = GaussianProcess(widths)
-        process.fit(features, scores)
-        left_out = process.leave_one_out()
-        lack = 1 - rank_agreement(left_out.mean, scores)
+        process = _fit(groups, range(len(groups)), scores)
+        lack = 1 - rank_agreement(process.leave_one_out().mean, scores)
         if scaling is not SCALINGS[0]:
             lack *= RELUCTANCE
         if best is None or lack < best[0]:
-            best = lack, scaling, scores, process, left_out
+            best = lack, scaling, scores, process
     assert best is not None
-    _, chosen, scores, process, left_out = best
+    _, chosen, scores, process = best
+    seen, process = _leave_out(groups, scores, process)
+    features, _ = _take(groups, seen)
+    left_out = process.leave_one_out()
     error = left_out.mean - scores
     share = 0.0
     if len(values) >= TREES_FROM:
@@ -83,7 +127,7 @@ def make_plan(
     # Shrunk towards 1, which is what the marginal likelihood believes, as if by ten more rows.
     standardised = np.clip(error / left_out.deviation, -4, 4)
     calibration = np.sqrt((np.sum(standardised**2) + 10) / (len(values) + 10))
-    return Plan(chosen, process.hyperparameters, share, float(calibration))
+    return Plan(seen, chosen, process.hyperparameters, share, float(calibration))
 
 
 def _in_unit(
@@ -106,14 +150,14 @@ class Blend:
         self._directions = list(directions)
         self._plans: dict[int, Plan] = {}
 
-    def fit(self, views: Sequence[FloatArray], values: FloatArray) -> None:
+    def fit(self, groups: Groups, values: FloatArray) -> None:
         """Fit to views of n rows, shape (n, columns) each, and their metric values (n,); n >= 2."""
-        features, widths = np.hstack(views), [view.shape[1] for view in views]
         rows = plan_rows(len(values))
         if rows not in self._plans:
-            plan = make_plan(features[:rows], widths, values[:rows], self._directions)
-            self._plans = {rows: plan}
+            first = [[view[:rows] for view in views] for views in groups]
+            self._plans = {rows: make_plan(first, values[:rows], self._directions)}
         self._plan = self._plans[rows]
+        features, widths = _take(groups, self._plan.groups)
         self._trees = Trees(self._directions) if self._plan.trees > 0 else None
         self._fit_process(features, widths, values)
         if self._trees is not None:
@@ -125,9 +169,9 @@ class Blend:
         self._process = GaussianProcess(widths, self._plan.hyperparameters)
         self._process.fit(features, self._scaling.to_scores(values))
 
-    def predict(self, views: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
+    def predict(self, groups: Groups) -> tuple[FloatArray, FloatArray]:
         """Predict mean and standard deviation in the metric's unit, shape (n,) each."""
-        features = np.hstack(views)
+        features, _ = _take(groups, self._plan.groups)
         mean, deviation = self._process.predict(features)
         deviation = self._plan.calibration * deviation
         if self._trees is not None:
@@ -148,6 +192,7 @@ class Blend:
             widths=np.array(widths),
             values=values,
             directions=np.array(self._directions, dtype=int),
+            groups=np.array(self._plan.groups),
             scaling=self._plan.scaling.__name__,
             hyperparameters=self._plan.hyperparameters,
             trees=self._plan.trees,
@@ -163,6 +208,7 @@ class Blend:
             blend = cls(saved["directions"].tolist())
             widths = saved["widths"].tolist()
             blend._plan = Plan(
+                tuple(saved["groups"].tolist()),
                 next(s for s in SCALINGS if s.__name__ == saved["scaling"]),
                 saved["hyperparameters"],
                 float(saved["trees"]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -90,25 +90,42 @@ def monotone_genes(metric: Metric) -> dict[str, int]:
     return dict.fromkeys(metric.rises_with, 1) | dict.fromkeys(metric.falls_with, -1)
 
 
+def feature_views(problem: Problem, genomes: Sequence[Genome]) -> dict[str, FloatArray]:
+    """Describe designs by the features of a problem's own, a view of every kind.
+
+    Returns:
+        Name -> array of shape (designs, columns); empty if the problem has none.
+    """
+    features = problem.features(genomes)
+    if features is None:
+        return {}
+    kinds = features if isinstance(features, Mapping) else {"features": features}
+    return {name: np.asarray(kind, dtype=float) for name, kind in kinds.items()}
+
+
 def metric_views(
     problem: Problem, metric: Metric, genomes: Sequence[Genome]
-) -> dict[str, FloatArray]:
-    """Describe genomes to the model of a metric, in one or more ways.
+) -> dict[str, list[FloatArray]]:
+    """Describe genomes to a metric's model, in groups of views that are taken or left together.
 
-    A problem's own features and views are taken where it has some, else its genes. A metric that
+    A problem's own features and views are taken where it has some, else its genes. Features are a
+    group, and so are the views of one reading (see :meth:`evonas.Problem.views`). A metric that
     is monotone in genes is described by the genes alone, those first and in one column each: held
     to them, its model cannot be led astray by a feature that follows them too.
 
     Returns:
-        Name -> array of shape (number of genomes, columns of the view).
+        Name of a group -> its views, arrays of shape (number of genomes, columns of the view).
     """
     named = monotone_genes(metric)
     space = problem.space
     if named:
         codes = space.encode(genomes)[:, [space.names.index(gene) for gene in named]]
-        return {"genes": np.hstack([codes, space_features(space, genomes, without=named)])}
-    views = {name: np.asarray(v, dtype=float) for name, v in problem.views(genomes).items()}
-    own = problem.features(genomes)
-    if own is not None:
-        views["features"] = np.asarray(own, dtype=float)
-    return views or space_views(space, genomes)
+        return {"genes": [np.hstack([codes, space_features(space, genomes, without=named)])]}
+    groups: dict[str, list[FloatArray]] = {}
+    for name, view in problem.views(genomes).items():
+        reading = name.rpartition(":")[2]
+        groups.setdefault(reading, []).append(np.asarray(view, dtype=float))
+    own = feature_views(problem, genomes)
+    if own:
+        groups["features"] = list(own.values())
+    return groups or {name: [view] for name, view in space_views(space, genomes).items()}

@@ -63,6 +63,47 @@ def _matern(distance: FloatArray) -> FloatArray:
     return covariance
 
 
+def _covariance(
+    own: FloatArray, other: FloatArray, widths: Sequence[int], hyperparameters: FloatArray
+) -> FloatArray:
+    """Of what is observed, but for the noise; shape (own rows, other rows)."""
+    length, smooth, trend = np.exp(hyperparameters[:-1]).reshape(-1, 3).T
+    covariance: FloatArray = (own * np.repeat(trend, widths)) @ other.T
+    reach = np.repeat(np.sqrt(5) / length, widths)
+    stops = np.cumsum(widths)[:-1]
+    views = (np.split(rows * reach, stops, axis=1) for rows in (own, other))
+    for variance, a, b in zip(smooth, *views, strict=True):
+        covariance += variance * _matern(_distances(a, b))
+    return covariance
+
+
+def _standardisation(features: FloatArray, widths: Sequence[int]) -> tuple[FloatArray, FloatArray]:
+    """Centre and factor of every column under which rows are at a distance of about 1 in a view.
+
+    Columns that are the same everywhere say nothing: their factor is 0.
+    """
+    deviation = features.std(axis=0)
+    used = deviation > 1e-12
+    views = np.split(used, np.cumsum(widths)[:-1])
+    counts = np.repeat([max(1, int(view.sum())) for view in views], widths)
+    return features.mean(axis=0), used / np.where(used, deviation, 1.0) / np.sqrt(counts)
+
+
+def prior_covariance(views: Sequence[FloatArray]) -> tuple[FloatArray, float]:
+    """Say how designs' scores go together before any is known, in units of their variance.
+
+    Args:
+        views: Of the same n designs, shape (n, columns) each.
+
+    Returns:
+        Covariance without noise, shape (n, n), and the noise's variance.
+    """
+    features, widths = np.hstack(views), [view.shape[1] for view in views]
+    centre, reach = _standardisation(features, widths)
+    rows = (features - centre) * reach
+    return _covariance(rows, rows, widths, initial(len(widths))[0]), NOISE
+
+
 class LogLikelihood:
     """The logarithm of the marginal likelihood, a function of the hyperparameters.
 
@@ -122,6 +163,7 @@ class GaussianProcess:
 
     Attributes:
         hyperparameters: Those that are used, from :meth:`fit` on.
+        evidence: Logarithm of the marginal likelihood of the scores, standardised (eq. 2.30).
     """
 
     def __init__(
@@ -133,13 +175,7 @@ class GaussianProcess:
     def fit(self, features: FloatArray, scores: FloatArray) -> None:
         """Fit to rows of shape (n, columns) and their scores of shape (n,)."""
         self._widths = self._widths or [features.shape[1]]
-        deviation = features.std(axis=0)
-        used = deviation > 1e-12
-        views = np.split(used, np.cumsum(self._widths)[:-1])
-        counts = np.repeat([max(1, int(view.sum())) for view in views], self._widths)
-        self._centre = features.mean(axis=0)
-        # Columns that are the same everywhere say nothing.
-        self._reach = used / np.where(used, deviation, 1.0) / np.sqrt(counts)
+        self._centre, self._reach = _standardisation(features, self._widths)
         self._rows = self._scaled(features)
         self._scores = scores
         self._level, self._unit = scores.mean(), scores.std()
@@ -149,6 +185,8 @@ class GaussianProcess:
         self.hyperparameters = self._learn(targets) if self._given is None else self._given
         self._factor = cholesky(self._own_covariance(), lower=True, overwrite_a=True)
         self._weights = cho_solve((self._factor, True), targets)
+        logarithm = np.log(2 * np.pi * np.diag(self._factor) ** 2).sum()
+        self.evidence = -(float(targets @ self._weights) + float(logarithm)) / 2
 
     def _scaled(self, features: FloatArray) -> FloatArray:
         scaled: FloatArray = (features - self._centre) * self._reach
@@ -173,30 +211,21 @@ class GaussianProcess:
         ).x
         return found
 
-    def _covariance(self, own: FloatArray, other: FloatArray) -> FloatArray:
-        """Of what is observed, but for the noise; shape (own rows, other rows)."""
-        length, smooth, trend = np.exp(self.hyperparameters[:-1]).reshape(-1, 3).T
-        covariance: FloatArray = (own * np.repeat(trend, self._widths)) @ other.T
-        reach = np.repeat(np.sqrt(5) / length, self._widths)
-        stops = np.cumsum(self._widths)[:-1]
-        views = (np.split(rows * reach, stops, axis=1) for rows in (own, other))
-        for variance, a, b in zip(smooth, *views, strict=True):
-            covariance += variance * _matern(_distances(a, b))
-        return covariance
-
     def _own_covariance(self) -> FloatArray:
         """Of the rows, noise included; the lower triangle, as no more is looked at."""
         rows = self._rows
         covariance = np.diag(np.full(len(rows), np.exp(self.hyperparameters[-1]) + JITTER))
         for start in range(0, len(rows), BLOCK):
             stop = start + BLOCK
-            covariance[start:stop, :stop] += self._covariance(rows[start:stop], rows[:stop])
+            covariance[start:stop, :stop] += _covariance(
+                rows[start:stop], rows[:stop], self._widths, self.hyperparameters
+            )
         return covariance
 
     def predict(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Predict mean and standard deviation of an observation, noise included, (n,) each."""
         rows = self._scaled(features)
-        covariance = self._covariance(rows, self._rows)
+        covariance = _covariance(rows, self._rows, self._widths, self.hyperparameters)
         _, smooth, trend = np.exp(self.hyperparameters[:-1]).reshape(-1, 3).T
         alone = np.square(rows) @ np.repeat(trend, self._widths) + smooth.sum()
         alone += np.exp(self.hyperparameters[-1])

@@ -8,6 +8,7 @@ from evonas import Genome, Problem
 from evonas.space import FloatArray
 from surrogates.blend import Blend
 from surrogates.features import metric_views, monotone_genes
+from surrogates.telling import opening
 
 
 class MetricModels:
@@ -20,6 +21,10 @@ class MetricModels:
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
         self._models = {m.name: Blend(list(monotone_genes(m).values())) for m in problem.metrics}
+
+    def opening(self, genomes: Sequence[Genome], n: int) -> list[int]:
+        """Choose what to begin with; see the protocol."""
+        return opening(self._problem, genomes, n)
 
     def fit(self, genomes: Sequence[Genome], values: Mapping[str, FloatArray]) -> None:
         """Fit the models of the metrics in ``values``; see the protocol."""
@@ -36,9 +41,9 @@ class MetricModels:
 
     def _views(
         self, genomes: Sequence[Genome], metrics: Sequence[str]
-    ) -> dict[str, list[FloatArray]]:
+    ) -> dict[str, list[list[FloatArray]]]:
         """Describe genomes to each metric's model; metrics with no direction share the views."""
-        found: dict[tuple[tuple[str, int], ...], list[FloatArray]] = {}
+        found: dict[tuple[tuple[str, int], ...], list[list[FloatArray]]] = {}
         described = {}
         for name in metrics:
             metric = self._problem.metric(name)

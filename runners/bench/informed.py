@@ -9,6 +9,7 @@ import numpy as np
 
 from evonas.space import FloatArray, Genome
 from surrogates.features import metric_views
+from surrogates.telling import opening
 from surrogates.trees import out_of_fold
 
 if TYPE_CHECKING:
@@ -32,17 +33,22 @@ class Informed:
 
     def __init__(self, oracle: Oracle) -> None:
         problem, genomes = oracle.problem, oracle.genomes
+        self._problem = problem
         self._row = oracle.row
         self._known: dict[str, tuple[FloatArray, FloatArray]] = {}
         for objective in problem.objectives:
             name = objective.metric
             values = np.array([problem.evaluate(genome, [name])[name] for genome in genomes])
             views = metric_views(problem, problem.metric(name), genomes)
-            features = np.hstack(list(views.values()))
+            features = np.hstack([view for group in views.values() for view in group])
             means = out_of_fold(features, values, [], FOLDS)
             group = np.argsort(np.argsort(means)) * GROUPS // len(means)
             squares = np.bincount(group, np.square(means - values)) / np.bincount(group)
             self._known[name] = means, np.sqrt(squares)[group]
+
+    def opening(self, genomes: Sequence[Genome], n: int) -> list[int]:
+        """Begin as EvoNAS's own surrogate would; see the protocol."""
+        return opening(self._problem, genomes, n)
 
     def fit(self, genomes: Sequence[Genome], values: Mapping[str, FloatArray]) -> None:
         """Learn nothing more."""

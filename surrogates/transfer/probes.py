@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from evonas.space import FloatArray
+from surrogates.telling import least_variance
 from surrogates.transfer.links import invert_link, link_slope
 from surrogates.transfer.priors import At, Indices, Priors, take
 
@@ -83,12 +84,5 @@ def choose(
     free = np.setdiff1d(free, measured)
     pool = np.concatenate([np.array(measured, int), rng.permutation(free)[: POOL - len(measured)]])
     covariance = prior_covariance(priors, log_weights, take(at, pool), rng)
-    chosen: list[int] = []
-    for step in range(min(len(measured) + k, len(pool))):
-        gain = (covariance**2).sum(axis=0) / (np.diag(covariance) + NOISE**2)
-        gain[chosen] = -np.inf
-        best = step if step < len(measured) else int(gain.argmax())
-        chosen.append(best)
-        column = covariance[:, best]
-        covariance = covariance - np.outer(column, column) / (column[best] + NOISE**2)
-    return [int(pool[place]) for place in chosen[len(measured) :]]
+    chosen = least_variance(covariance, NOISE**2, k, known=len(measured))
+    return [int(pool[place]) for place in chosen]

@@ -9,7 +9,7 @@ import numpy as np
 from evonas import Genome, Problem
 from evonas.errors import DataError
 from evonas.space import FloatArray
-from surrogates.features import space_views
+from surrogates.features import feature_views, space_views
 
 Views = Mapping[str, FloatArray]
 """Name -> features of the same designs, shape (designs, columns of the view).
@@ -29,10 +29,7 @@ def problem_views(problem: Problem, genomes: Sequence[Genome]) -> dict[str, Floa
     if own:
         return {name: np.asarray(view, dtype=float) for name, view in own.items()}
     views = space_views(problem.space, genomes)
-    features = problem.features(genomes)
-    if features is not None:
-        views["features"] = np.asarray(features, dtype=float)
-    return views
+    return views | feature_views(problem, genomes)
 
 
 def as_views(features: FloatArray | Views) -> dict[str, FloatArray]:

@@ -12,7 +12,7 @@ from evonas.outcome import rank_agreement
 from evonas.scaling import SCALINGS
 from surrogates.blend import Blend
 from surrogates.features import metric_views, monotone_genes, space_features, space_views
-from surrogates.gaussian_process import GaussianProcess, LogLikelihood, initial
+from surrogates.gaussian_process import GaussianProcess, LogLikelihood, _covariance, initial
 from surrogates.metric_models import MetricModels
 from surrogates.trees import Trees
 
@@ -29,8 +29,8 @@ def test_it_ranks_unseen_rows_and_its_intervals_cover(rows):
     features, values = noisy_plane(rows)
     unseen, truth = noisy_plane(500, seed=1)
     model = Blend()
-    model.fit([features], values)
-    mean, deviation = model.predict([unseen])
+    model.fit([[features]], values)
+    mean, deviation = model.predict([[unseen]])
     assert rank_agreement(mean, truth) > (0.6 if rows < 20 else 0.85)
     covered = np.mean(np.abs(mean - truth) <= 1.645 * deviation)
     assert covered >= 0.75
@@ -47,10 +47,10 @@ def test_a_few_terrible_rows_do_not_spoil_the_order_of_the_good_ones():
         broken = features[:, 1] > 0.9
         assert 3 < broken.sum() < 20
         model = Blend()
-        model.fit([features], np.where(broken, -100.0, values))
+        model.fit([[features]], np.where(broken, -100.0, values))
         unseen, truth = noisy_plane(400, seed + 4, noise=0.05)
         fine = unseen[:, 1] < 0.8
-        mean, _ = model.predict([unseen[fine]])
+        mean, _ = model.predict([[unseen[fine]]])
         agreement.append(rank_agreement(mean, truth[fine]))
     assert np.mean(agreement) > 0.8
 
@@ -58,19 +58,19 @@ def test_a_few_terrible_rows_do_not_spoil_the_order_of_the_good_ones():
 def test_a_metric_is_monotone_where_its_problem_says_so():
     features, values = noisy_plane(100, noise=1.0)
     model = Blend(directions=[0, 0, 1])
-    model.fit([features], values)
+    model.fit([[features]], values)
     low, high = features.copy(), features.copy()
     for share in np.linspace(0, 1, 7):
         high[:, 2] = share
         if share > 0:
-            assert (model.predict([high])[0] >= model.predict([low])[0] - 1e-9).all()
+            assert (model.predict([[high]])[0] >= model.predict([[low]])[0] - 1e-9).all()
         low[:, 2] = share
 
 
 def test_constant_columns_and_values_are_no_trouble():
     model = Blend()
-    model.fit([np.ones((12, 3))], np.full(12, 7.0))
-    mean, deviation = model.predict([np.ones((2, 3))])
+    model.fit([[np.ones((12, 3))]], np.full(12, 7.0))
+    mean, deviation = model.predict([[np.ones((2, 3))]])
     assert mean == pytest.approx(7.0)
     assert np.isfinite(deviation).all()
 
@@ -82,7 +82,7 @@ def test_leaving_one_out_is_what_fitting_without_it_gives():
     left_out = process.leave_one_out()
     # The closed form keeps the scaling of columns and values, and so does this.
     rows, noise = process._rows, np.exp(process.hyperparameters[-1])
-    gram = process._covariance(rows, rows) + noise * np.eye(15)
+    gram = _covariance(rows, rows, [6], process.hyperparameters) + noise * np.eye(15)
     scaled = (values - values.mean()) / values.std()
     for row in (0, 7):
         keep = np.arange(15) != row
@@ -171,20 +171,39 @@ def test_costs_that_add_up_are_known_from_few_rows():
     other = rng.random((115, 30))
     values = 3 + counts @ [1.0, 0.2, 2.0, 5.0]
     model = Blend()
-    model.fit([other[:15], counts[:15]], values[:15])
-    mean, _ = model.predict([other[15:], counts[15:]])
+    model.fit([[other[:15]], [counts[:15]]], values[:15])
+    mean, _ = model.predict([[other[15:]], [counts[15:]]])
     assert np.abs(mean - values[15:]).mean() < 0.05 * values.std()
+
+
+def test_views_that_have_nothing_to_do_with_a_metric_are_left_out():
+    error, more = [], []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        telling, other = rng.random((230, 3)), rng.random((230, 12))
+        values = np.sin(4 * telling).sum(axis=1)
+        model, blurred = Blend(), Blend()
+        model.fit([[other[:30]], [telling[:30]]], values[:30])
+        blurred.fit([[other[:30], telling[:30]]], values[:30])
+        mean, _ = model.predict([[other[30:]], [telling[30:]]])
+        worse, _ = blurred.predict([[other[30:], telling[30:]]])
+        error.append(np.abs(mean - values[30:]).mean())
+        more.append(np.abs(worse - values[30:]).mean())
+        # What is left out does not matter any more.
+        same, _ = model.predict([[rng.random((200, 12))], [telling[30:]]])
+        np.testing.assert_array_equal(same, mean)
+    assert np.mean(error) < 0.85 * np.mean(more)
 
 
 @pytest.mark.parametrize(("rows", "directions"), [(12, []), (60, []), (60, [1])])
 def test_a_model_predicts_the_same_after_it_was_saved(tmp_path, rows, directions):
     features, values = noisy_plane(rows)
     model = Blend(directions)
-    model.fit([features], values)
+    model.fit([[features]], values)
     model.save(tmp_path)
     again = Blend.load(tmp_path)
     unseen, _ = noisy_plane(30, seed=1)
-    for found, expected in zip(again.predict([unseen]), model.predict([unseen]), strict=True):
+    for found, expected in zip(again.predict([[unseen]]), model.predict([[unseen]]), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
@@ -245,11 +264,13 @@ def test_monotone_genes_come_first_once_and_point_the_right_way():
     genome = {"depth": 2, "kernel": 5, "width": 0.5}
     assert list(monotone_genes(error).items()) == [("width", -1)]
     views = metric_views(Net(), error, [genome])
-    assert {name: view.tolist() for name, view in views.items()} == {
-        "genes": [[0.5, 2, 0, 1, 5, 0, 0, 0]]
+    assert {name: [view.tolist() for view in group] for name, group in views.items()} == {
+        "genes": [[[0.5, 2, 0, 1, 5, 0, 0, 0]]]
     }
     assert monotone_genes(latency) == {"width": 1, "depth": 1}
-    assert metric_views(Net(), latency, [genome])["genes"].tolist() == [[0.5, 2, 0, 1, 5, 0, 0, 0]]
+    assert metric_views(Net(), latency, [genome])["genes"][0].tolist() == [
+        [0.5, 2, 0, 1, 5, 0, 0, 0]
+    ]
 
 
 class Described(Net):

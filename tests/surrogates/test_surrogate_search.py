@@ -87,9 +87,9 @@ def test_the_number_of_workers_does_not_matter(uninterrupted, tmp_path):
 
 
 def test_an_asynchronous_search_uses_its_budget_exactly():
-    options = OPTIONS | {"asynchronous": True, "workers": 4, "seed": 1}
+    options = OPTIONS | {"asynchronous": True, "workers": 4, "seed": 1, "evaluations": 70}
     run = evonas.search(Blocks(), runner=dying_runner(1000, workers=4), **options)
-    assert run.status()["evaluated"] == 44
+    assert run.status()["evaluated"] == 70
     assert run.status()["pruned"] > 0
 
 
@@ -183,6 +183,9 @@ class Told:
 
     def __init__(self, function):
         self.function, self.fitted = function, []
+
+    def opening(self, genomes, n):
+        return range(n)
 
     def fit(self, genomes, values):
         self.fitted.append({name: len(column) for name, column in values.items()})
@@ -302,6 +305,23 @@ def test_the_opening_has_every_value_equally_often():
     assert (codes <= Blocks.space.upper).all()
     assert np.bincount(codes[:, 2].astype(int)).tolist() == [8, 8, 8]
     assert opening_designs(Blocks.space, 1, np.random.default_rng(0)).shape == (1, 5)
+
+
+def test_a_search_begins_with_what_the_surrogate_chooses():
+    offered = []
+
+    class Picky(Told):
+        def opening(self, genomes, n):
+            offered.extend(genomes)
+            return range(len(genomes) - n, len(genomes))
+
+    forecast = Forecast(Blocks(), Picky(lambda genome: {}))
+    ahead = LookAhead(Blocks(), forecast, population=20, seed=0, opening=12)
+    first = ahead.ask(12, seen=set())
+    assert first == offered[-12:]
+    # One at a time, the same designs come in the same order.
+    rest = ahead.ask(3, seen={genome_key(genome) for genome in first[:9]})
+    assert rest == first[9:]
 
 
 def test_neighbours_differ_in_one_gene_and_are_all_there():
