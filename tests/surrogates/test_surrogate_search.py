@@ -233,6 +233,48 @@ def test_a_good_surrogate_prunes_exactly_what_is_dominated():
             assert verdict is None or "audit" in verdict.reason
 
 
+class Corner(evonas.Problem):
+    """A cost that rises with a gene from nothing, and an error that falls with it."""
+
+    space = evonas.Space(evonas.Integer("size", 0, 40))
+    metrics = (evonas.Metric("cost"), evonas.Metric("error"))
+    objectives = (evonas.Objective("cost"), evonas.Objective("error"))
+    shift = 0.0
+
+    def evaluate(self, genome, metrics):
+        size = genome["size"]
+        return {"cost": float(size) - self.shift, "error": 50.0 - size}
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+def test_what_was_never_negative_is_not_hoped_to_be(shift):
+    class Unsure(Told):
+        def predict(self, genomes, metrics):
+            n = len(genomes)
+            return {"cost": (np.full(n, -1.0), np.full(n, 5.0)),
+                    "error": (np.full(n, 50.0), np.full(n, 0.01))}  # fmt: skip
+
+    problem = Corner()
+    problem.shift = shift
+    forecast = Forecast(problem, Unsure(lambda g: {}))
+    gate = SurrogateGate(problem, forecast, audits=0.0)
+    designs = [{"size": size} for size in (0, *range(20, 40))]
+    gate.observe(
+        [
+            Evaluation(Candidate(i, g, 0), Status.OK, problem.evaluate(g, ["cost", "error"]))
+            for i, g in enumerate(designs)
+        ]
+    )
+    assert forecast.least_costs().tolist() == [0.0 if shift == 0 else -np.inf, 0.0]
+    verdicts = gate.judge([{"size": 1}, {"size": 2}], 1)
+    reason = next(v.reason for v in verdicts if v is not None and v.decision is Decision.EVALUATE)
+    # At an error of 50 the front has the cost 0 (or -1, where a lower one is still to be hoped for).
+    if shift == 0:
+        assert "enters the front with probability 0.000" in reason
+    else:
+        assert "spread along the predicted front" in reason or "probability 0.000" not in reason
+
+
 def test_cheap_metrics_are_computed_and_never_predicted():
     problem, surrogate = Cheap(), Told(lambda g: {"error": 1.0})
     forecast, _, unseen = observed(problem, surrogate)
