@@ -268,7 +268,7 @@ def test_what_was_never_negative_is_not_hoped_to_be(shift):
     assert forecast.least_costs().tolist() == [0.0 if shift == 0 else -np.inf, 0.0]
     verdicts = gate.judge([{"size": 1}, {"size": 2}], 1)
     reason = next(v.reason for v in verdicts if v is not None and v.decision is Decision.EVALUATE)
-    # At an error of 50 the front has the cost 0 (or -1, where a lower one is still to be hoped for).
+    # At an error of 50 the front costs 0 (or -1, where a lower cost is still to be hoped for).
     if shift == 0:
         assert "enters the front with probability 0.000" in reason
     else:
