@@ -104,6 +104,12 @@ def prior_covariance(views: Sequence[FloatArray]) -> tuple[FloatArray, float]:
     return _covariance(rows, rows, widths, initial(len(widths))[0]), NOISE
 
 
+def _log_density(factor: FloatArray, weights: FloatArray, targets: FloatArray) -> float:
+    """Logarithm of the marginal likelihood (eq. 2.30), from what was solved with the factor."""
+    logarithm = np.log(2 * np.pi * np.diag(factor) ** 2).sum()
+    return -(float(targets @ weights) + float(logarithm)) / 2
+
+
 class LogLikelihood:
     """The logarithm of the marginal likelihood, a function of the hyperparameters.
 
@@ -137,13 +143,12 @@ class LogLikelihood:
         covariance[lower] += sum(slopes[1::3]) + sum(slopes[2::3])
         factor = cholesky(covariance, lower=True)
         weights = cho_solve((factor, True), targets)
-        logarithm = np.log(2 * np.pi * np.diag(factor) ** 2).sum()
         inverse, _ = dpotri(factor, lower=True)
         # The slope by the covariance; each entry off the diagonal is there twice.
         slope = (np.outer(weights, weights) - inverse) * (1 - unit / 2)
         flat = slope[lower]
         gradient = [*(part @ flat for part in slopes), noise * np.trace(slope)]
-        return -(float(targets @ weights) + logarithm) / 2, np.array(gradient)
+        return _log_density(factor, weights, targets), np.array(gradient)
 
 
 @dataclass(frozen=True)
@@ -185,8 +190,7 @@ class GaussianProcess:
         self.hyperparameters = self._learn(targets) if self._given is None else self._given
         self._factor = cholesky(self._own_covariance(), lower=True, overwrite_a=True)
         self._weights = cho_solve((self._factor, True), targets)
-        logarithm = np.log(2 * np.pi * np.diag(self._factor) ** 2).sum()
-        self.evidence = -(float(targets @ self._weights) + float(logarithm)) / 2
+        self.evidence = _log_density(self._factor, self._weights, targets)
 
     def _scaled(self, features: FloatArray) -> FloatArray:
         scaled: FloatArray = (features - self._centre) * self._reach
