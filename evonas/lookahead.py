@@ -147,7 +147,8 @@ class LookAhead:
         """
         ahead = NSGA2(self._problem, self._population, int(rng.integers(2**31)), opening=())
         ahead.tell(self._forecast.evaluations)
-        hoped = self._expected(list(found.values()))
+        least = self._forecast.least_costs()
+        hoped = self._expected(list(found.values()), least)
         ahead.tell(hoped)
         size = max(self._population, n // GENERATIONS)
         for _ in range(GENERATIONS):
@@ -163,16 +164,15 @@ class LookAhead:
             if not new:
                 break
             found.update(new)
-            latest = self._expected(list(new.values()))
+            latest = self._expected(list(new.values()), least)
             ahead.tell(latest)
             hoped += latest
         return ahead
 
-    def _expected(self, genomes: Sequence[Genome]) -> list[Evaluation]:
-        """Make the evaluations that the forecast hopes for."""
+    def _expected(self, genomes: Sequence[Genome], least: FloatArray) -> list[Evaluation]:
+        """Make the evaluations that the forecast hopes for, no cost below the least possible."""
         outlook = self._forecast.outlook(genomes)
         values = dict(outlook.means)
-        least = self._forecast.least_costs()
         for objective, bound in zip(self._problem.objectives, least, strict=True):
             mean, deviation = outlook.means[objective.metric], outlook.deviations[objective.metric]
             costs = np.maximum(objective.sign * mean - OPTIMISM * deviation, bound)
