@@ -54,22 +54,21 @@ def neighbours(space: Space, genomes: Sequence[Genome], rng: np.random.Generator
     Returns:
         Encoded vectors of shape (number of neighbours, number of genes).
     """
-    changed: list[FloatArray] = []
-    for code in space.encode(genomes):
-        for column, gene in enumerate(space.genes):
-            if isinstance(gene, Choice):
-                values = [float(option) for option in range(len(gene.options))]
-            elif isinstance(gene, Integer):
-                values = [code[column] - 1, code[column] + 1]
-            else:
-                step = rng.normal(0.0, REAL_STEP * (gene.upper - gene.lower))
-                values = [code[column] + step]
-            for value in values:
-                if value != code[column] and gene.lower <= value <= gene.upper:
-                    other = code.copy()
-                    other[column] = value
-                    changed.append(other)
-    return np.array(changed).reshape(-1, len(space))
+    codes = space.encode(genomes)
+    changed: list[FloatArray] = [np.empty((0, len(space)))]
+    for column, gene in enumerate(space.genes):
+        own = codes[:, column]
+        if isinstance(gene, Choice):
+            values = [np.full(len(codes), float(option)) for option in range(len(gene.options))]
+        elif isinstance(gene, Integer):
+            values = [own - 1, own + 1]
+        else:
+            values = [own + rng.normal(0.0, REAL_STEP * (gene.upper - gene.lower), len(codes))]
+        for value in values:
+            others = codes.copy()
+            others[:, column] = value
+            changed.append(others[(value != own) & (gene.lower <= value) & (value <= gene.upper)])
+    return np.vstack(changed)
 
 
 class LookAhead:
