@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evonas.errors import DataError
-from evonas.space import FloatArray, Genome
+from evonas.space import FloatArray, Genome, Value
 from problems.table import Names, TableProblem
 
 EDGES = {"e01": (0, 1), "e02": (0, 2), "e12": (1, 2), "e03": (0, 3), "e13": (1, 3), "e23": (2, 3)}
@@ -87,6 +87,22 @@ class NASBench201(TableProblem):
                         f"it must be one of {', '.join(OPERATIONS)}"
                     )
 
+        cells = (cell for cell in self.space.enumerate() if not signature(_cell(cell)))
+        dead = [row for cell in cells if (row := self.genome_row(cell)) is not None]
+        self._same_if_dead = {
+            m.name for m in self.metrics if len({row[m.name] for row in dead}) == 1
+        }
+
+    def memory_key(self, metric: str, genome: Genome) -> Mapping[str, Value]:
+        """Say what a metric depends on; see :meth:`evonas.Problem.memory_key`.
+
+        Networks whose output does not depend on the input all guess, and are equally accurate:
+        one of them tells that of all others. Times and sizes differ even so.
+        """
+        if metric in self._same_if_dead and not signature(_cell(genome)):
+            return dict.fromkeys(EDGES, "none")
+        return super().memory_key(metric, genome)
+
     def features(self, genomes: Sequence[Genome]) -> dict[str, FloatArray]:
         """Describe what cells compute.
 
@@ -97,24 +113,36 @@ class NASBench201(TableProblem):
         return {kind: np.array([row[kind] for row in rows]) for kind in (rows[0] if rows else ())}
 
     def views(self, genomes: Sequence[Genome]) -> dict[str, FloatArray]:
-        """Count operations, and say which is on every edge, under three readings of the graph.
+        """Count operations, and say which is on every edge, under four readings of the graph.
+
+        Beside the counts stands whether any edge runs.
 
         ``whole``: every edge runs. ``reaching``: those from which the output can be reached.
-        ``live``: those that the input reaches, too.
+        ``live``: those that the input reaches, too. ``folded``: those that are left when a
+        converter folds multiplications by zero, see :func:`folded_part`.
         """
         known = np.array(OPERATIONS)
         cells = np.array([[str(g[e]) for e in EDGES] for g in genomes])
         edges = (cells[:, :, None] == known).astype(float)
         there = cells != "none"
         reaches, fed = _ends(there)
+        folded = np.array([_folded(tuple(cell)) for cell in cells.tolist()])
         views = {}
         for reading, runs in (
-            ("whole", np.ones_like(there)), ("reaching", reaches), ("live", reaches & fed)
-        ):  # fmt: skip
+            ("whole", np.ones_like(there)),
+            ("reaching", there & reaches),
+            ("live", there & reaches & fed),
+            ("folded", folded),
+        ):
             running = edges * runs[:, :, None]
-            views[f"operations:{reading}"] = running.sum(axis=1)
+            alive = runs.any(axis=1, keepdims=True)
+            views[f"operations:{reading}"] = np.hstack([running.sum(axis=1), alive])
             views[f"edges:{reading}"] = running.reshape(len(cells), -1)
         return views
+
+
+def _cell(genome: Genome) -> Cell:
+    return {edge: str(genome[edge]) for edge in EDGES}
 
 
 def _ends(there: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -144,6 +172,49 @@ def live_part(cell: Cell) -> Cell:
     """
     live = {edge for path in _open_paths(cell) for edge in path}
     return {edge: operation if edge in live else "none" for edge, operation in cell.items()}
+
+
+def folded_part(cell: Cell) -> frozenset[str]:
+    """Name the edges that run once a converter has folded multiplications by zero.
+
+    A ``none`` multiplies by zero. After a lone convolution that nothing else reads, it is folded
+    into the convolution's weights, which then runs for nothing; after all else the product is a
+    constant, and what led there is dropped. A cell whose output is constant is dropped as a whole.
+
+    >>> cell = dict.fromkeys(EDGES, "none") | {"e02": "nor_conv_3x3", "e03": "avg_pool_3x3"}
+    >>> sorted(folded_part(cell)), sorted(folded_part(cell | {"e12": "avg_pool_3x3"}))
+    (['e02', 'e03'], ['e03'])
+    """
+    # What a node adds up: operations, or "" for the input of the cell.
+    terms: list[list[str]] = [[""], [], [], []]
+    for edge, (source, target) in EDGES.items():
+        if cell[edge] not in ("none", "skip_connect"):
+            terms[target].append(edge)
+        elif cell[edge] == "skip_connect" or _is_folded(cell, source, target, terms[source]):
+            terms[target] += terms[source]
+    needed, fed = set(), False
+    ahead = list(terms[3])
+    while ahead:
+        term = ahead.pop()
+        fed |= not term
+        if term and term not in needed:
+            needed.add(term)
+            ahead += terms[EDGES[term][0]]
+    skips = {edge for edge, (_, target) in EDGES.items() if cell[edge] == "skip_connect"}
+    return frozenset(needed | skips) if fed else frozenset()
+
+
+def _is_folded(cell: Cell, source: int, target: int, terms: Sequence[str]) -> bool:
+    """Whether a ``none`` between neighbouring nodes becomes a convolution with zero weights."""
+    unread = all(cell[edge] == "none" for edge, (start, _) in EDGES.items() if start == source)
+    lone = len(terms) == 1 and cell.get(terms[0], "").startswith("nor_conv")
+    return target == source + 1 and unread and lone
+
+
+@cache
+def _folded(operations: tuple[str, ...]) -> list[bool]:
+    part = folded_part(dict(zip(EDGES, operations, strict=True)))
+    return [edge in part for edge in EDGES]
 
 
 def _open_paths(cell: Cell) -> list[tuple[str, ...]]:

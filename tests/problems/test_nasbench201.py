@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evonas import DataError
+from evonas.memory import Memory
+from evonas.records import Candidate, Evaluation, Status
 from problems.nasbench201 import (
     EDGES,
     OPERATIONS,
@@ -100,3 +102,35 @@ def test_another_operation_is_refused(tmp_path):
     pd.DataFrame(rows).to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(DataError, match="gene 'e01' holds 'conv_9x9'; it must be one of none"):
         NASBench201(str(tmp_path / "t.csv"))
+
+
+DEAD = {"e01": "nor_conv_1x1", "e23": "nor_conv_3x3"}
+
+
+def dead_cells(tmp_path, accuracies):
+    rows = [dict.fromkeys(EDGES, "skip_connect") | {"cifar100": 60.0, "latency_ms.raspi4": 5.0}]
+    for edges, accuracy in zip(({}, DEAD), accuracies, strict=True):
+        times = {"cifar100": accuracy, "latency_ms.raspi4": 1.0 + len(edges)}
+        rows.append(dict.fromkeys(EDGES, "none") | edges | times)
+    # Every edge must have every operation for the cells to be in the space.
+    rows += [dict.fromkeys(EDGES, o) | {"cifar100": 50.0, "latency_ms.raspi4": 9.0}
+             for o in ("nor_conv_1x1", "nor_conv_3x3")]  # fmt: skip
+    pd.DataFrame(rows).to_csv(tmp_path / "t.csv", index=False)
+    return NASBench201(str(tmp_path / "t.csv"))
+
+
+def test_a_network_that_guesses_tells_the_accuracy_of_all_that_do(tmp_path):
+    problem = dead_cells(tmp_path, [1.0, 1.0])
+    nothing, dead = dict.fromkeys(EDGES, "none"), dict.fromkeys(EDGES, "none") | DEAD
+    live = dict.fromkeys(EDGES, "skip_connect")
+    memory = Memory(problem)
+    memory.add(Evaluation(Candidate(0, nothing, 0), Status.OK, problem.evaluate(nothing, [])))
+    assert memory.recall(dead) == {"cifar100": (0, 1.0)}
+    assert memory.recall(live) == {}
+
+
+def test_what_differs_among_them_is_measured_for_each(tmp_path):
+    problem = dead_cells(tmp_path, [1.0, 1.1])
+    dead = dict.fromkeys(EDGES, "none") | DEAD
+    assert problem.memory_key("cifar100", dead) == dead
+    assert problem.memory_key("latency_ms.raspi4", dead) == dead

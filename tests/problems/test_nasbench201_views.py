@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from problems.nasbench201 import EDGES, OPERATIONS, NASBench201, live_part
+from problems.nasbench201 import EDGES, OPERATIONS, NASBench201, folded_part, live_part, signature
 
 
 def test_readings_of_a_graph():
@@ -9,14 +10,19 @@ def test_readings_of_a_graph():
     views = NASBench201.views(None, cells)
     one_hot = {
         reading: views[f"edges:{reading}"].reshape(-1, 6, 5)
-        for reading in ("whole", "reaching", "live")
+        for reading in ("whole", "reaching", "live", "folded")
     }
     for reading, edges in one_hot.items():
-        assert (edges.sum(axis=1) == views[f"operations:{reading}"]).all()
+        operations = views[f"operations:{reading}"]
+        assert (edges.sum(axis=1) == operations[:, :-1]).all()
+        assert (operations[:, -1] == edges.any(axis=(1, 2))).all()
     assert (one_hot["whole"].sum(axis=2) == 1).all()
     # What is live reaches the output, and what reaches it is there.
     assert (one_hot["live"] <= one_hot["reaching"]).all()
     assert (one_hot["reaching"] <= one_hot["whole"]).all()
+    assert (one_hot["folded"] <= one_hot["whole"]).all()
+    # Folding keeps what is live, and drops a network that computes a constant.
+    assert (one_hot["live"] <= one_hot["folded"]).all()
     # Apart from edges without an operation, live edges are those on open paths.
     for cell, edges in zip(cells, one_hot["live"], strict=True):
         expected = [
@@ -36,3 +42,47 @@ def test_a_branch_that_ends_nowhere_does_not_reach_the_output():
     views = NASBench201.views(None, [cell])
     assert views["operations:reaching"][0, conv] == 1
     assert views["operations:live"][0, conv] == 0
+
+
+def cell(**operations):
+    return dict.fromkeys(EDGES, "none") | operations
+
+
+CONV, POOL, SKIP = "nor_conv_3x3", "avg_pool_3x3", "skip_connect"
+
+
+@pytest.mark.parametrize(
+    ("cell", "runs"),
+    [
+        # A lone convolution that is multiplied by zero takes the zero in, and runs.
+        (cell(e03=CONV, e01=CONV), {"e03", "e01"}),
+        (cell(e03=CONV, e02=CONV), {"e03", "e02"}),
+        (cell(e03=CONV, e01=POOL, e12=CONV), {"e03", "e01", "e12"}),
+        (cell(e03=CONV, e01=CONV, e12=SKIP), {"e03", "e01", "e12"}),
+        (cell(e03=CONV, e13=CONV, e01=CONV, e02=CONV), {"e03", "e13", "e01", "e02"}),
+        # Anything else that is multiplied by zero is dropped: a pooling, a sum.
+        (cell(e03=CONV, e01=POOL), {"e03"}),
+        (cell(e03=CONV, e01=CONV, e12=POOL), {"e03"}),
+        (cell(e03=CONV, e01=CONV, e02=CONV, e12=CONV), {"e03"}),
+        (cell(e03=CONV, e01=CONV, e02=POOL), {"e03"}),
+        # A convolution of zeros runs, too.
+        (cell(e03=CONV, e23=CONV), {"e03", "e23"}),
+        # Nothing is left of a network that computes a constant.
+        (cell(e23=CONV), set()),
+        (cell(e01=POOL), set()),
+        # It does not when the zeros sit in a convolution's weights.
+        (cell(e02=CONV), {"e02"}),
+    ],
+)
+def test_multiplications_by_zero_are_folded(cell, runs):
+    assert {edge for edge in folded_part(cell) if cell[edge] != "skip_connect"} == {
+        edge for edge in runs if cell[edge] != "skip_connect"
+    }
+
+
+def test_cells_without_dead_ends_run_as_a_whole():
+    rng = np.random.default_rng(1)
+    for operations in rng.choice(OPERATIONS[1:], (50, 6)).tolist():
+        cell = dict(zip(EDGES, operations, strict=True))
+        assert folded_part(cell) == set(EDGES)
+        assert signature(cell)
