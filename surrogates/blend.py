@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from evonas.outcome import rank_agreement
-from evonas.scaling import SCALINGS, Scaling
+from evonas.scaling import SCALINGS, Scaling, Standard
 from evonas.space import FloatArray
 from surrogates.gaussian_process import GaussianProcess
 from surrogates.trees import Trees, out_of_fold
@@ -18,7 +18,13 @@ TREES_FROM = 24
 """Rows from which on trees are tried."""
 
 RELUCTANCE = 1.2
-"""How much better a scaling has to be than the plain one, which fits costs that add up."""
+"""How much better a scaling has to be than the usual one."""
+
+SHARPNESS = 4
+"""Power of the mean squared errors by whose ratio process and trees share the mean."""
+
+SLOPES = (-0.5, 0.5, 1.0)
+"""How noise may grow, besides not at all."""
 
 Groups = Sequence[Sequence[FloatArray]]
 """Groups of views of n designs, each view of shape (n, columns)."""
@@ -35,6 +41,7 @@ class Plan:
         groups: Which of the groups of views the models see.
         scaling: What the models' units are.
         hyperparameters: Of the Gaussian process.
+        slope: Of its noise, see :class:`surrogates.gaussian_process.GaussianProcess`.
         trees: Share of the trees in the mean, from 0 to 1.
         calibration: Factor on the deviation under which the standardised errors of rows that
             were left out have a root mean square of 1.
@@ -43,6 +50,7 @@ class Plan:
     groups: tuple[int, ...]
     scaling: type[Scaling]
     hyperparameters: FloatArray
+    slope: float
     trees: float
     calibration: float
 
@@ -67,67 +75,76 @@ def _take(groups: Groups, chosen: Sequence[int]) -> tuple[FloatArray, list[int]]
     return np.hstack(views), [view.shape[1] for view in views]
 
 
-def _fit(groups: Groups, seen: Sequence[int], scores: FloatArray) -> GaussianProcess:
+def _fit(
+    groups: Groups, seen: Sequence[int], scores: FloatArray, slope: float = 0.0
+) -> GaussianProcess:
     features, widths = _take(groups, seen)
-    process = GaussianProcess(widths)
+    process = GaussianProcess(widths, slope=slope)
     process.fit(features, scores)
     return process
 
 
-def _leave_out(
-    groups: Groups, scores: FloatArray, process: GaussianProcess
-) -> tuple[tuple[int, ...], GaussianProcess]:
-    """Leave out groups of views, one by one, as long as that makes the scores more probable.
+def _choose(groups: Groups, scores: FloatArray) -> tuple[tuple[int, ...], GaussianProcess]:
+    """Take groups of views, one by one, as long as that makes the scores more probable.
 
-    Views that have nothing to do with a metric blur it. This is backward elimination by the
-    marginal likelihood (Rasmussen and Williams 2006, section 5.2).
-
-    Args:
-        groups: All groups.
-        scores: What is explained.
-        process: Fitted to all groups.
+    Views that have nothing to do with a metric blur it. This is forward selection by the marginal
+    likelihood (Rasmussen and Williams 2006, section 5.2).
 
     Returns:
-        The groups that are left, and a process that is fitted to them.
+        The groups that are taken, at least one, and a process that is fitted to them.
     """
-    seen = tuple(range(len(groups)))
-    while len(seen) > 1:
-        fewer = [tuple(other for other in seen if other != group) for group in seen]
-        without = [_fit(groups, rest, scores) for rest in fewer]
-        best = int(np.argmax([candidate.evidence for candidate in without]))
-        if without[best].evidence <= process.evidence:
+    seen: tuple[int, ...] = ()
+    process = None
+    while len(seen) < len(groups):
+        more = [tuple(sorted({*seen, group})) for group in range(len(groups)) if group not in seen]
+        fitted = [_fit(groups, chosen, scores) for chosen in more]
+        best = int(np.argmax([candidate.evidence for candidate in fitted]))
+        if process is not None and fitted[best].evidence <= process.evidence:
             break
-        seen, process = fewer[best], without[best]
+        seen, process = more[best], fitted[best]
+    assert process is not None
     return seen, process
 
 
-def make_plan(groups: Groups, values: FloatArray, directions: Sequence[int]) -> Plan:
-    """Choose the scaling whose process ranks left-out rows best, the views and the trees' share."""
-    best = None
+def _lack(process: GaussianProcess, scores: FloatArray) -> float:
+    """How far the ranks of left-out rows are from being predicted."""
+    return float(1 - rank_agreement(process.leave_one_out().mean, scores))
+
+
+def make_plan(
+    groups: Groups, values: FloatArray, directions: Sequence[int], usual: type[Scaling]
+) -> Plan:
+    """Choose the scaling whose process ranks left-out rows best, its views, its noise, the trees.
+
+    How the noise grows is decided by how probable left-out rows are (eq. 5.10 and 5.11).
+    """
+    scores = usual.fit(values).to_scores(values)
+    seen, process = _choose(groups, scores)
+    chosen, least = usual, _lack(process, scores)
     for scaling in SCALINGS:
-        scores = scaling.fit(values).to_scores(values)
-        process = _fit(groups, range(len(groups)), scores)
-        lack = 1 - rank_agreement(process.leave_one_out().mean, scores)
-        if scaling is not SCALINGS[0]:
-            lack *= RELUCTANCE
-        if best is None or lack < best[0]:
-            best = lack, scaling, scores, process
-    assert best is not None
-    _, chosen, scores, process = best
-    seen, process = _leave_out(groups, scores, process)
+        if scaling is not usual:
+            scaled = scaling.fit(values).to_scores(values)
+            lack = RELUCTANCE * _lack(_fit(groups, seen, scaled), scaled)
+            if lack < least:
+                chosen, least = scaling, lack
+    if chosen is not usual:
+        scores = chosen.fit(values).to_scores(values)
+        seen, process = _choose(groups, scores)
+    others = [_fit(groups, seen, scores, slope) for slope in SLOPES]
+    process = max([process, *others], key=lambda p: p.leave_one_out().log_density(scores))
     features, _ = _take(groups, seen)
     left_out = process.leave_one_out()
     error = left_out.mean - scores
     share = 0.0
     if len(values) >= TREES_FROM:
         tree_error = out_of_fold(features, scores, directions) - scores
-        own, other = np.mean(error**2), np.mean(tree_error**2)
-        share = 1.0 if any(directions) else float(own / (own + other + 1e-12))
+        own, other = (float(np.mean(e**2)) ** SHARPNESS for e in (error, tree_error))
+        share = 1.0 if any(directions) else own / (own + other + 1e-12)
         error = (1 - share) * error + share * tree_error
     # Shrunk towards 1, which is what the marginal likelihood believes, as if by ten more rows.
     standardised = np.clip(error / left_out.deviation, -4, 4)
     calibration = np.sqrt((np.sum(standardised**2) + 10) / (len(values) + 10))
-    return Plan(seen, chosen, process.hyperparameters, share, float(calibration))
+    return Plan(seen, chosen, process.hyperparameters, process.slope, share, float(calibration))
 
 
 def _in_unit(
@@ -144,10 +161,12 @@ class Blend:
     Args:
         directions: See :class:`surrogates.trees.Trees`. A metric that is monotone in a gene is
             left to the trees as soon as there are enough rows: they alone keep the promise.
+        usual: The scaling that is taken unless another is clearly better.
     """
 
-    def __init__(self, directions: Sequence[int] = ()) -> None:
+    def __init__(self, directions: Sequence[int] = (), usual: type[Scaling] = Standard) -> None:
         self._directions = list(directions)
+        self._usual = usual
         self._plans: dict[int, Plan] = {}
 
     def fit(self, groups: Groups, values: FloatArray) -> None:
@@ -155,7 +174,7 @@ class Blend:
         rows = plan_rows(len(values))
         if rows not in self._plans:
             first = [[view[:rows] for view in views] for views in groups]
-            self._plans = {rows: make_plan(first, values[:rows], self._directions)}
+            self._plans = {rows: make_plan(first, values[:rows], self._directions, self._usual)}
         self._plan = self._plans[rows]
         features, widths = _take(groups, self._plan.groups)
         self._trees = Trees(self._directions) if self._plan.trees > 0 else None
@@ -166,7 +185,7 @@ class Blend:
     def _fit_process(self, features: FloatArray, widths: Sequence[int], values: FloatArray) -> None:
         self._rows = features, widths, values
         self._scaling: Scaling = self._plan.scaling.fit(values)
-        self._process = GaussianProcess(widths, self._plan.hyperparameters)
+        self._process = GaussianProcess(widths, self._plan.hyperparameters, self._plan.slope)
         self._process.fit(features, self._scaling.to_scores(values))
 
     def predict(self, groups: Groups) -> tuple[FloatArray, FloatArray]:
@@ -195,6 +214,7 @@ class Blend:
             groups=np.array(self._plan.groups),
             scaling=self._plan.scaling.__name__,
             hyperparameters=self._plan.hyperparameters,
+            slope=self._plan.slope,
             trees=self._plan.trees,
             calibration=self._plan.calibration,
         )
@@ -211,6 +231,7 @@ class Blend:
                 tuple(saved["groups"].tolist()),
                 next(s for s in SCALINGS if s.__name__ == saved["scaling"]),
                 saved["hyperparameters"],
+                float(saved["slope"]),
                 float(saved["trees"]),
                 float(saved["calibration"]),
             )

@@ -26,6 +26,15 @@ TREND, SMOOTH, NOISE = 0.3, 0.5, 0.05
 PRIOR_WIDTH = 1.5
 """Standard deviation of the priors of the hyperparameters' logarithms."""
 
+FREEDOM = 4.0
+"""Degrees of freedom of Student's t distribution, where rows left out are judged."""
+
+ROUNDS = 3
+"""How often rows' noise is computed anew from what is predicted of them."""
+
+LIMIT = 6.0
+"""Of the logarithm of the factor by which the noise's variance grows or shrinks."""
+
 JITTER = 1e-9
 """Added to the noise, so that equal rows never make a singular matrix."""
 
@@ -117,9 +126,12 @@ class LogLikelihood:
         rows: Shape (n, columns).
         widths: Columns of every view.
         targets: Shape (n,).
+        spread: How much noisier each row is than the noise's variance says, a factor, shape (n,).
     """
 
-    def __init__(self, rows: FloatArray, widths: Sequence[int], targets: FloatArray) -> None:
+    def __init__(
+        self, rows: FloatArray, widths: Sequence[int], targets: FloatArray, spread: FloatArray
+    ) -> None:
         # Covariances are symmetric: their lower triangle, flat, is enough.
         self._lower = lower = np.tril_indices(len(rows))
         views = np.split(rows, np.cumsum(widths)[:-1], axis=1)
@@ -127,6 +139,7 @@ class LogLikelihood:
         self._distances = [np.sqrt(5) * _distances(view, view)[lower] for view in views]
         self._targets = targets
         self._unit = np.eye(len(rows))
+        self._spread = spread
 
     def __call__(self, hyperparameters: FloatArray) -> tuple[float, FloatArray]:
         """Give the value and its gradient (eq. 5.8 and 5.9)."""
@@ -139,7 +152,7 @@ class LogLikelihood:
             scaled = distances / length
             third, decay = scaled**2 / 3, smooth * np.exp(-scaled)
             slopes += [third * (1 + scaled) * decay, (1 + scaled + third) * decay, trend * products]
-        covariance = (noise + JITTER) * unit
+        covariance = np.diag(noise * self._spread + JITTER)
         covariance[lower] += sum(slopes[1::3]) + sum(slopes[2::3])
         factor = cholesky(covariance, lower=True)
         weights = cho_solve((factor, True), targets)
@@ -147,35 +160,55 @@ class LogLikelihood:
         # The slope by the covariance; each entry off the diagonal is there twice.
         slope = (np.outer(weights, weights) - inverse) * (1 - unit / 2)
         flat = slope[lower]
-        gradient = [*(part @ flat for part in slopes), noise * np.trace(slope)]
+        gradient = [*(part @ flat for part in slopes), noise * (np.diag(slope) @ self._spread)]
         return _log_density(factor, weights, targets), np.array(gradient)
 
 
 @dataclass(frozen=True)
 class LeaveOneOut:
-    """Predictions of every row from all others, shape (rows,) each, in model units."""
+    """Predictions of every row from all others, shape (rows,) each, in the scores' unit."""
 
     mean: FloatArray
     deviation: FloatArray
+
+    def log_density(self, scores: FloatArray) -> float:
+        """Sum up the logarithms of the densities that rows were predicted with, but for a constant.
+
+        Student's t distribution stands for the normal one, so that no single row decides.
+        """
+        square = np.square((scores - self.mean) / self.deviation)
+        tails = (FREEDOM + 1) / 2 * np.log1p(square / FREEDOM)
+        return -float(np.sum(np.log(self.deviation) + tails))
 
 
 class GaussianProcess:
     """Gaussian-process regression; how much each view matters is learnt.
 
+    The noise may grow or shrink with what is predicted, as that of a stopwatch does (the most
+    likely heteroscedastic process, Kersting et al. 2007, with one parameter).
+
     Args:
         widths: Columns of every view; left out, all columns are one view.
         hyperparameters: As :func:`initial` gives them; left out, they are learnt.
+        slope: By how much the logarithm of the noise's standard deviation rises with a prediction
+            that is one standard deviation of the scores higher.
 
     Attributes:
+        slope: As given.
         hyperparameters: Those that are used, from :meth:`fit` on.
-        evidence: Logarithm of the marginal likelihood of the scores, standardised (eq. 2.30).
+        evidence: Logarithm of the marginal likelihood of the scores, standardised (eq. 2.30),
+            given how noisy each row is.
     """
 
     def __init__(
-        self, widths: Sequence[int] = (), hyperparameters: FloatArray | None = None
+        self,
+        widths: Sequence[int] = (),
+        hyperparameters: FloatArray | None = None,
+        slope: float = 0.0,
     ) -> None:
         self._widths = list(widths)
         self._given = hyperparameters
+        self.slope = slope
 
     def fit(self, features: FloatArray, scores: FloatArray) -> None:
         """Fit to rows of shape (n, columns) and their scores of shape (n,)."""
@@ -186,15 +219,32 @@ class GaussianProcess:
         self._level, self._unit = scores.mean(), scores.std()
         if self._unit < 1e-12:
             self._unit = 1.0
-        targets = (scores - self._level) / self._unit
-        self.hyperparameters = self._learn(targets) if self._given is None else self._given
-        self._factor = cholesky(self._own_covariance(), lower=True, overwrite_a=True)
-        self._weights = cho_solve((self._factor, True), targets)
+        self._targets = targets = (scores - self._level) / self._unit
+        self._spread = np.ones(len(scores))
+        self.hyperparameters = initial(len(self._widths))[0] if self._given is None else self._given
+        self._solve()
+        for _ in range(ROUNDS if self.slope else 0):
+            # What the process makes of its rows (eq. 2.23).
+            noise = np.exp(self.hyperparameters[-1]) * self._spread + JITTER
+            self._spread = self._growth(targets - noise * self._weights)
+            self._solve()
         self.evidence = _log_density(self._factor, self._weights, targets)
+
+    def _solve(self) -> None:
+        """Learn the hyperparameters, unless they are given, and factorise the covariance."""
+        if self._given is None:
+            self.hyperparameters = self._learn(self._targets)
+        self._factor = cholesky(self._own_covariance(), lower=True, overwrite_a=True)
+        self._weights = cho_solve((self._factor, True), self._targets)
 
     def _scaled(self, features: FloatArray) -> FloatArray:
         scaled: FloatArray = (features - self._centre) * self._reach
         return scaled
+
+    def _growth(self, predicted: FloatArray) -> FloatArray:
+        """Factor on the noise's variance for predictions in units of the scores' deviation."""
+        growth: FloatArray = np.exp(np.clip(2 * self.slope * predicted, -LIMIT, LIMIT))
+        return growth
 
     def _learn(self, targets: FloatArray) -> FloatArray:
         """Find the most probable hyperparameters under log-normal priors around the initial ones.
@@ -202,23 +252,28 @@ class GaussianProcess:
         Without priors, few rows are explained without any noise, and the process is far too
         certain.
         """
-        start, bounds = initial(len(self._widths))
-        likelihood = LogLikelihood(self._rows, self._widths, targets)
+        expected, bounds = initial(len(self._widths))
+        likelihood = LogLikelihood(self._rows, self._widths, targets, self._spread)
 
         def loss(hyperparameters: FloatArray) -> tuple[float, FloatArray]:
             value, gradient = likelihood(hyperparameters)
-            away = (hyperparameters - start) / PRIOR_WIDTH
+            away = (hyperparameters - expected) / PRIOR_WIDTH
             return float(away @ away) / 2 - value, away / PRIOR_WIDTH - gradient
 
         found: FloatArray = minimize(
-            loss, start, method="L-BFGS-B", jac=True, bounds=bounds, options={"maxiter": STEPS}
+            loss,
+            self.hyperparameters,
+            method="L-BFGS-B",
+            jac=True,
+            bounds=bounds,
+            options={"maxiter": STEPS},
         ).x
         return found
 
     def _own_covariance(self) -> FloatArray:
         """Of the rows, noise included; the lower triangle, as no more is looked at."""
         rows = self._rows
-        covariance = np.diag(np.full(len(rows), np.exp(self.hyperparameters[-1]) + JITTER))
+        covariance = np.diag(np.exp(self.hyperparameters[-1]) * self._spread + JITTER)
         for start in range(0, len(rows), BLOCK):
             stop = start + BLOCK
             covariance[start:stop, :stop] += _covariance(
@@ -232,17 +287,22 @@ class GaussianProcess:
         covariance = _covariance(rows, self._rows, self._widths, self.hyperparameters)
         _, smooth, trend = np.exp(self.hyperparameters[:-1]).reshape(-1, 3).T
         alone = np.square(rows) @ np.repeat(trend, self._widths) + smooth.sum()
-        alone += np.exp(self.hyperparameters[-1])
         known = solve_triangular(self._factor, covariance.T, lower=True, check_finite=False)
         variance = np.maximum(alone - np.square(known).sum(axis=0), 0)
-        return (
-            self._level + self._unit * (covariance @ self._weights),
-            self._unit * np.sqrt(variance),
-        )
+        mean = covariance @ self._weights
+        variance += np.exp(self.hyperparameters[-1]) * self._growth(mean)
+        return self._level + self._unit * mean, self._unit * np.sqrt(variance)
 
     def leave_one_out(self) -> LeaveOneOut:
         """Predict every row from all others in closed form (eq. 5.10 to 5.12)."""
-        inverse = cho_solve((self._factor, True), np.eye(len(self._scores)))
+        inverse, _ = dpotri(self._factor, lower=True)
         precision = np.diag(inverse)
-        error = self._weights / precision * self._unit
-        return LeaveOneOut(self._scores - error, self._unit / np.sqrt(precision))
+        error = self._weights / precision
+        # A row's own noise is replaced by that of a row of which nothing is known.
+        noise = np.exp(self.hyperparameters[-1])
+        variance = np.maximum(1 / precision - noise * self._spread - JITTER, 0)
+        variance += noise * self._growth(self._targets - error)
+        return LeaveOneOut(
+            self._scores - self._unit * error,
+            self._unit * np.sqrt(variance),
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from evonas import Genome, Problem
+from evonas.scaling import LogBelow, Standard
 from evonas.space import FloatArray
 from surrogates.blend import Blend
 from surrogates.features import metric_views, monotone_genes
@@ -20,7 +21,14 @@ class MetricModels:
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
-        self._models = {m.name: Blend(list(monotone_genes(m).values())) for m in problem.metrics}
+        # Costs add up, and are minimised. What is maximised crowds below what can be reached.
+        maximised = {o.metric for o in problem.objectives if o.sign < 0}
+        self._models = {
+            m.name: Blend(
+                list(monotone_genes(m).values()), LogBelow if m.name in maximised else Standard
+            )
+            for m in problem.metrics
+        }
 
     def opening(self, genomes: Sequence[Genome], n: int) -> list[int]:
         """Choose what to begin with; see the protocol."""

@@ -155,14 +155,30 @@ def test_the_process_predicts_what_its_definition_says(rows):
 
 def test_the_likelihood_is_that_of_its_definition_and_has_the_slope_of_small_steps():
     rows, values = noisy_plane(20)
-    likelihood = LogLikelihood(rows, [2, 4], values)
+    spread = np.linspace(0.2, 3, 20)
+    likelihood = LogLikelihood(rows, [2, 4], values, spread)
     theta, _ = initial(2)
     found, slope = likelihood(theta)
-    gram = by_definition(theta, rows, rows) + np.exp(theta[-1]) * np.eye(20)
+    gram = by_definition(theta, rows, rows) + np.exp(theta[-1]) * np.diag(spread)
     assert found == pytest.approx(multivariate_normal.logpdf(values, cov=gram), rel=1e-6)
     for place, step in enumerate(1e-5 * np.eye(len(theta))):
         above, below = (likelihood(theta + s)[0] for s in (step, -step))
         assert slope[place] == pytest.approx((above - below) / 2e-5, rel=1e-5)
+
+
+@pytest.mark.parametrize("grows", [True, False])
+def test_noise_that_grows_with_what_is_measured_is_told_from_noise_that_does_not(grows):
+    rng = np.random.default_rng(0)
+    features = rng.random((160, 3))
+    clean = 1 + features @ [2.0, 5.0, 8.0]
+    noise = 0.05 * (clean if grows else clean.mean())
+    model = Blend()
+    model.fit([[features[:120]]], (clean + noise * rng.standard_normal(160))[:120])
+    _, deviation = model.predict([[features]])
+    order = np.argsort(clean)
+    ratio = deviation[order[-40:]].mean() / deviation[order[:40]].mean()
+    # In truth the noise of the upper fourth is 2.4 times that of the lower one, or the same.
+    assert (1.6 < ratio < 4.0) if grows else (0.7 < ratio < 1.4)
 
 
 def test_costs_that_add_up_are_known_from_few_rows():

@@ -87,9 +87,10 @@ def test_the_number_of_workers_does_not_matter(uninterrupted, tmp_path):
 
 
 def test_an_asynchronous_search_uses_its_budget_exactly():
-    options = OPTIONS | {"asynchronous": True, "workers": 4, "seed": 1, "evaluations": 70}
+    options = OPTIONS | {"asynchronous": True, "workers": 4, "seed": 1, "evaluations": 130}
     run = evonas.search(Blocks(), runner=dying_runner(1000, workers=4), **options)
-    assert run.status()["evaluated"] == 70
+    assert run.status()["evaluated"] == 130
+    # By then the surrogate is certain of some, whatever the seed.
     assert run.status()["pruned"] > 0
 
 
