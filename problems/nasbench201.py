@@ -87,6 +87,7 @@ class NASBench201(TableProblem):
                         f"it must be one of {', '.join(OPERATIONS)}"
                     )
 
+        # Only what the table bears out: under other names, cells that guess are not known as such.
         cells = (cell for cell in self.space.enumerate() if not signature(_cell(cell)))
         dead = [row for cell in cells if (row := self.genome_row(cell)) is not None]
         self._same_if_dead = {

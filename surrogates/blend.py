@@ -138,8 +138,8 @@ def make_plan(
     share = 0.0
     if len(values) >= TREES_FROM:
         tree_error = out_of_fold(features, scores, directions) - scores
-        own, other = (float(np.mean(e**2)) ** SHARPNESS for e in (error, tree_error))
-        share = 1.0 if any(directions) else own / (own + other + 1e-12)
+        own, other = (float(np.mean(e**2)) + 1e-12 for e in (error, tree_error))
+        share = 1.0 if any(directions) else 1 / (1 + (other / own) ** SHARPNESS)
         error = (1 - share) * error + share * tree_error
     # Shrunk towards 1, which is what the marginal likelihood believes, as if by ten more rows.
     standardised = np.clip(error / left_out.deviation, -4, 4)
