@@ -94,7 +94,10 @@ class Run:
         """
         meta, counts = self.meta, self._journal.counts()
         evaluations = self._journal.evaluations()
-        tracker = make_tracker(meta["description"], meta["settings"]["population"])
+        settings = meta["settings"]
+        # The same box as during the search, whose first batch is smaller with a surrogate.
+        opening = settings.get("opening", settings["population"])
+        tracker = make_tracker(meta["description"], opening)
         feasible = [e for e in evaluations if e.status is Status.OK]
         for cost in cost_array(meta["description"], feasible):
             tracker.add(cost)
@@ -115,7 +118,7 @@ class Run:
             "hypervolume": tracker.hypervolume,
             "evaluation_seconds": median(e.seconds for e in evaluations) if evaluations else None,
         }
-        if meta["settings"].get("surrogate") is not None:
+        if settings.get("surrogate") is not None:
             candidates = self._journal.candidates()
             snapshot = self._journal.snapshot()
             found["considered"] = snapshot[2].get("considered", 0) if snapshot else 0

@@ -100,6 +100,12 @@ def print_status(console: Console, directory: Path, status: Mapping[str, Any]) -
 
 def surrogate_worth(status: Mapping[str, Any]) -> str:
     """Say in a line what the surrogate of a run was worth."""
+    pruned = "none pruned, as it was certain of none"
+    if status["pruned"] or status["audited"]:
+        pruned = (
+            f"{status['pruned']} pruned for good, {status['audited']} audited, "
+            f"{status['spared_share']:.0%} spared"
+        )
     wrong = UNKNOWN
     if status["wrong_prune_rate"] is not None:
         low, high = status["wrong_prune_interval"]
@@ -110,9 +116,7 @@ def surrogate_worth(status: Mapping[str, Any]) -> str:
         hint = " Evaluations are quick here: with --no-surrogate, many more fit into the same time."
     return (
         f"Surrogate: chose {status['evaluated']} of {status['considered']} proposals, "
-        f"{status['pruned']} pruned for good, {status['audited']} audited, "
-        f"{status['spared_share']:.0%} spared; "
-        f"wrong prunes: {wrong}; "
+        f"{pruned}; wrong prunes: {wrong}; "
         f"rank agreement: {_value(status['rank_agreement']) or 'nothing was predicted'}."
         f"{hint}"
     )

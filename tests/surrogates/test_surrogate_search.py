@@ -86,6 +86,17 @@ def test_the_number_of_workers_does_not_matter(uninterrupted, tmp_path):
     assert record(tmp_path / "run") == record(uninterrupted)
 
 
+def test_status_gives_the_hypervolume_that_the_search_showed():
+    class Watch:
+        def update(self, progress):
+            shown.append(progress)
+
+    shown = []
+    run = evonas.search(Blocks(), observer=Watch(), **OPTIONS)
+    assert shown[-1].state == "finished"
+    assert run.status()["hypervolume"] == shown[-1].hypervolume > 0
+
+
 def test_an_asynchronous_search_uses_its_budget_exactly():
     options = OPTIONS | {"asynchronous": True, "workers": 4, "seed": 1, "evaluations": 130}
     run = evonas.search(Blocks(), runner=dying_runner(1000, workers=4), **options)
