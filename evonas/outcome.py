@@ -85,7 +85,8 @@ def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
     rate, weight = hits / trials, z**2 / trials
     centre = (rate + weight / 2) / (1 + weight)
     half = z * math.sqrt(rate * (1 - rate) / trials + weight / (4 * trials)) / (1 + weight)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # Rounding must not push a bound past the rate itself where that is 0 or 1.
+    return min(rate, max(0.0, centre - half)), max(rate, min(1.0, centre + half))
 
 
 def _foresight(
