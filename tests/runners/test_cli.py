@@ -374,17 +374,17 @@ def test_help_without_a_command_and_the_version(evonas):
 
 def test_a_surrogate_prunes_and_says_what_it_was_worth(tmp_path, capsys):
     out = str(tmp_path / "run")
-    arguments = ["search", "blocks", "--evaluations", "80", "--runner", "serial", "--out", out]
+    arguments = ["search", "blocks", "--evaluations", "130", "--runner", "serial", "--out", out]
     assert main([*arguments, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["evaluated"] == 80
+    assert found["evaluated"] == 130
     assert found["pruned"] > 0
     assert found["spared_share"] == pytest.approx(found["pruned"] / found["proposed"], abs=0.05)
     assert set(found["rank_agreement"]) == {"error", "operations"}
     assert main(["resume", out]) == 0
     share = f"{found['spared_share']:.0%}"
-    said = f"Surrogate: chose 80 of {found['considered']} proposals, {found['pruned']} pruned"
-    assert found["considered"] > 80
+    said = f"Surrogate: chose 130 of {found['considered']} proposals, {found['pruned']} pruned"
+    assert found["considered"] > 130
     ended = capsys.readouterr().out
     assert said in ended
     assert f"{share} spared" in ended

@@ -33,6 +33,8 @@ def make_cluster(folder):
         "temp_dir": str(folder),
         "_system_config": {**quick, "health_check_failure_threshold": 4},
     }
+    # Ray notes the latest cluster's address here, wherever that cluster's own folder is.
+    Path("/tmp/ray").mkdir(exist_ok=True)
     cluster = Cluster(initialize_head=True, head_node_args=head)
     cluster.add_node(**NODE)
     cluster.add_node(**NODE)
