@@ -95,9 +95,7 @@ class Run:
         meta, counts = self.meta, self._journal.counts()
         evaluations = self._journal.evaluations()
         settings = meta["settings"]
-        # The same box as during the search, whose first batch is smaller with a surrogate.
-        opening = settings.get("opening", settings["population"])
-        tracker = make_tracker(meta["description"], opening)
+        tracker = make_tracker(meta["description"], _opening(settings))
         feasible = [e for e in evaluations if e.status is Status.OK]
         for cost in cost_array(meta["description"], feasible):
             tracker.add(cost)
@@ -424,7 +422,7 @@ def _go(
             gate=gate,
             runner=runner,
             budget=budget,
-            population=settings.get("opening", settings["population"]),
+            population=_opening(settings),
             offspring=settings["offspring"],
             asynchronous=settings["asynchronous"],
             stop=stop,
@@ -473,6 +471,12 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
     for name in ("timeout", "grace"):
         if settings.get(name) is not None and not settings[name] > 0:
             raise UsageError(f"the {name} is {settings[name]}; it must be positive, in seconds")
+
+
+def _opening(settings: Mapping[str, Any]) -> int:
+    """How many designs a run begins with: with a surrogate fewer than a population."""
+    opening: int = settings.get("opening", settings["population"])
+    return opening
 
 
 def _check_same(directory: Path, before: Mapping[str, Any], problem: Problem) -> None:
