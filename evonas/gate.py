@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from evonas.forecast import Forecast, Outlook
 from evonas.pareto import non_dominated
 from evonas.problem import Problem
-from evonas.records import Decision, Evaluation, Verdict
+from evonas.records import Decision, Evaluation, Prediction, Verdict
 from evonas.space import FloatArray, Genome, genome_key
 
 DRAWS = 64
@@ -23,8 +23,11 @@ OPTIMISM = 0.5
 """Standard deviations by which the spread along the predicted front takes predictions as better."""
 
 CAUTION = 3.0
-"""Factor on deviations when it comes to pruning. What looks worst among many proposals is in part
-what the surrogate errs on most, so its own deviations would prune too readily."""
+"""Least factor on deviations when it comes to pruning. What looks worst among many proposals is in
+part what the surrogate errs on most, so its own deviations would prune too readily."""
+
+UNPROVEN = 1e30
+"""Factor on deviations as long as too few predictions were compared with what came out."""
 
 STRANGER = 0.5
 """Weight of a design that is no neighbour of the front, next to 1 of one that is."""
@@ -38,6 +41,9 @@ class EvaluateAll:
     """The gate of a search without surrogates."""
 
     choice = 1
+
+    def resume(self, judged: Sequence[tuple[Genome, Verdict]]) -> None:
+        """Remember nothing."""
 
     def judge(self, genomes: Sequence[Genome], wanted: int) -> list[Verdict | None]:
         """Let every proposal through."""
@@ -80,6 +86,10 @@ class SurrogateGate:
     preferred; this finds the last points, which differ from their neighbours by little more than
     noise.
 
+    It prunes by deviations that are enlarged until they would have covered the errors of what was
+    predicted before it was evaluated, as in split conformal prediction (Lei et al. 2018). Before
+    there are enough of these, 33 as a rule, nothing is predicted well enough to be pruned.
+
     Args:
         problem: What is searched.
         forecast: Predicts; it is told of evaluations through the gate.
@@ -104,14 +114,32 @@ class SurrogateGate:
         self._prune = prune
         self._audits = audits
         self._seed = seed
-        self._pending: dict[str, Genome] = {}
+        self._pending: dict[str, tuple[Genome, Mapping[str, Prediction]]] = {}
+        self._errors: dict[str, list[float]] = {}
         self._draws = np.random.default_rng(0).standard_normal((DRAWS, len(problem.objectives)))
 
+    def resume(self, judged: Sequence[tuple[Genome, Verdict]]) -> None:
+        """Take up what it let through; see the protocol."""
+        for genome, verdict in judged:
+            if verdict.decision is not Decision.PRUNE:
+                self._pending[genome_key(genome)] = genome, verdict.predictions
+
     def observe(self, evaluations: Sequence[Evaluation]) -> None:
-        """Learn from evaluations."""
+        """Learn from evaluations, and of how far off predictions were."""
         self._forecast.observe(evaluations)
         for evaluation in evaluations:
-            self._pending.pop(genome_key(evaluation.candidate.genome), None)
+            key = genome_key(evaluation.candidate.genome)
+            _, predictions = self._pending.pop(key, (None, {}))
+            for metric, predicted in predictions.items():
+                if metric in evaluation.values:
+                    error = abs(evaluation.values[metric] - predicted.mean) / predicted.deviation
+                    self._errors.setdefault(metric, []).append(error)
+
+    def _caution(self, metric: str) -> float:
+        """Deviations that a share of all errors stays within, as large as that of a prune."""
+        errors = sorted(self._errors.get(metric, []))
+        rank = math.ceil((len(errors) + 1) * self._prune)
+        return max(CAUTION, errors[rank - 1]) if rank <= len(errors) else UNPROVEN
 
     def judge(self, genomes: Sequence[Genome], wanted: int) -> list[Verdict | None]:
         """Choose, prune and audit; see the protocol."""
@@ -137,11 +165,11 @@ class SurrogateGate:
         self._choose(view, self._near_front(genomes), wanted, reasons)
         for row, reason in reasons.items():
             decision = Decision.AUDIT if reason == "audit" else Decision.EVALUATE
-            before = verdicts[row]
+            before, predictions = verdicts[row], outlook.predictions(row)
             if before is not None:
                 reason = f"{reason}: {before.reason}"
-            verdicts[row] = Verdict(decision, reason, outlook.predictions(row))
-            self._pending[genome_key(genomes[row])] = genomes[row]
+            verdicts[row] = Verdict(decision, reason, predictions)
+            self._pending[genome_key(genomes[row])] = genomes[row], predictions
         self._forecast.forget()
         return verdicts
 
@@ -154,23 +182,28 @@ class SurrogateGate:
     def _view(self, outlook: Outlook) -> _View:
         forecast, objectives = self._forecast, self._problem.objectives
         front = forecast.costs(forecast.front())
-        pending = list(self._pending.values())
+        pending = [genome for genome, _ in self._pending.values()]
         reached = front
         if pending:
             expected = forecast.outlook(pending)
             running = [o.sign * expected.means[o.metric] for o in objectives]
             reached = np.vstack([front, np.column_stack(running)])
+        factors = {metric: self._caution(metric) for metric in outlook.deviations}
+        wide = {metric: factors[metric] * outlook.deviations[metric] for metric in factors}
         means = np.column_stack([o.sign * outlook.means[o.metric] for o in objectives])
         deviations = np.column_stack([outlook.deviations[o.metric] for o in objectives])
+        widened = np.column_stack([wide[o.metric] for o in objectives])
         unit = np.ptp(front if len(front) > 1 else forecast.costs(forecast.evaluations), axis=0)
         unit = np.where(unit > 0, unit, 1.0)
         least = forecast.least_costs()
-        means, deviations, front, reached, least = (
-            costs / unit for costs in (means, deviations, front, reached, least)
+        means, deviations, widened, front, reached, least = (
+            costs / unit for costs in (means, deviations, widened, front, reached, least)
         )
         feasible = self._feasible(outlook)
         entering = feasible * self._non_dominated(means, deviations, front - GAIN, least)
-        doomed = 1 - feasible * self._non_dominated(means, CAUTION * deviations, front, least)
+        doomed = 1 - self._feasible(replace(outlook, deviations=wide)) * self._non_dominated(
+            means, widened, front, least
+        )
         optimistic = np.maximum(means - OPTIMISM * deviations, least)
         return _View(means, optimistic, front, reached, entering, doomed, feasible > 0.5)
 

@@ -189,7 +189,9 @@ class Search:
         return progress
 
     def _restore(self) -> None:
-        for candidate, verdict in self._journal.candidates():
+        candidates = self._journal.candidates()
+        self._gate.resume([(candidate.genome, verdict) for candidate, verdict in candidates])
+        for candidate, verdict in candidates:
             self._proposed += 1
             if verdict.decision is Decision.PRUNE:
                 self._pruned.add(genome_key(candidate.genome))

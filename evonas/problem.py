@@ -195,7 +195,8 @@ class Problem(ABC):
         Surrogates of a search look at :meth:`features` beside them; predictors that carry over
         between devices look at these alone. Views named ``KIND:READING`` with the same kind have
         the same columns: what one device or another may make of a design (all of it, or what is
-        left without its dead parts, say).
+        left without its dead parts, say). Of these, models take the few that a metric follows; all
+        other views they take unless there is strong evidence against them.
 
         Returns:
             Name -> array of shape (number of genomes, columns); empty for the default.

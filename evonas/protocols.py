@@ -85,6 +85,12 @@ class Gate(Protocol):
             wanted: How many evaluations there is room for.
         """
 
+    def resume(self, judged: Sequence[tuple[Genome, Verdict]]) -> None:
+        """Take up all verdicts of an earlier session, before anything else.
+
+        What was evaluated since is observed next.
+        """
+
     def observe(self, evaluations: Sequence[Evaluation]) -> None:
         """Learn from evaluations."""
 

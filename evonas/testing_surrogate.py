@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -95,6 +95,14 @@ class SurrogateSuite(ABC):
             assert np.isfinite(deviation).all()
 
 
+class _Round(NamedTuple):
+    """Of proposals: what a gate said of each, and the evaluations of what it let through."""
+
+    proposed: list[Genome]
+    verdicts: list[Verdict | None]
+    told: list[Evaluation]
+
+
 class GateSuite(ABC):
     """Tests of the Gate protocol.
 
@@ -112,16 +120,15 @@ class GateSuite(ABC):
     def make_gate(self, problem: Problem) -> Gate:
         """Make the gate of a new search."""
 
-    def _course(self, problem: Problem, gate: Gate) -> list[list[Verdict | None]]:
+    def _course(self, problem: Problem, gate: Gate) -> list[_Round]:
         """Judge a few rounds of proposals; what is let through is evaluated."""
         rest = _designs(problem, 150, seed=0)
         names = [metric.name for metric in problem.metrics]
-        course: list[list[Verdict | None]] = []
+        course: list[_Round] = []
         number = 0
-        for _ in range(8):
+        for _ in range(10):
             proposed = rest[: min(60, self.wanted * gate.choice)]
             verdicts = gate.judge(proposed, self.wanted)
-            course.append(verdicts)
             told = []
             for genome, verdict in zip(proposed, verdicts, strict=True):
                 if verdict is not None and verdict.decision is not Decision.PRUNE:
@@ -130,12 +137,13 @@ class GateSuite(ABC):
                     told.append(Evaluation(Candidate(number, genome, 0), Status.OK, values))
                     number += 1
             gate.observe(told)
+            course.append(_Round(proposed, verdicts, told))
         return course
 
     def test_it_gives_as_many_as_are_wanted_and_a_reason_for_each_verdict(self) -> None:
         problem = self.make_problem()
-        for verdicts in self._course(problem, self.make_gate(problem)):
-            given = [verdict for verdict in verdicts if verdict is not None]
+        for judged in self._course(problem, self.make_gate(problem)):
+            given = [verdict for verdict in judged.verdicts if verdict is not None]
             assert all(verdict.reason for verdict in given)
             passed = [v for v in given if v.decision is not Decision.PRUNE]
             assert len(passed) >= self.wanted
@@ -144,6 +152,15 @@ class GateSuite(ABC):
         problem = self.make_problem()
         first, second = (self._course(problem, self.make_gate(problem)) for _ in range(2))
         assert first == second
+
+    def test_it_takes_up_what_it_judged(self) -> None:
+        problem = self.make_problem()
+        *before, last = self._course(problem, self.make_gate(problem))
+        again = self.make_gate(problem)
+        pairs = [pair for r in before for pair in zip(r.proposed, r.verdicts, strict=True)]
+        again.resume([(genome, verdict) for genome, verdict in pairs if verdict is not None])
+        again.observe([evaluation for judged in before for evaluation in judged.told])
+        assert again.judge(last.proposed, self.wanted) == last.verdicts
 
     def test_it_goes_on_when_everything_fails(self) -> None:
         problem = self.make_problem()

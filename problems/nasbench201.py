@@ -26,6 +26,9 @@ EDGES = {"e01": (0, 1), "e02": (0, 2), "e12": (1, 2), "e03": (0, 3), "e13": (1, 
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 
+INNER_SUM = 2
+"""The node that adds up what edges bring, as the output does; the one before it has one edge."""
+
 PATHS = (("e03",), ("e01", "e13"), ("e02", "e23"), ("e01", "e12", "e23"))
 """The ways from the input to the output."""
 
@@ -114,25 +117,32 @@ class NASBench201(TableProblem):
         return {kind: np.array([row[kind] for row in rows]) for kind in (rows[0] if rows else ())}
 
     def views(self, genomes: Sequence[Genome]) -> dict[str, FloatArray]:
-        """Count operations, and say which is on every edge, under four readings of the graph.
+        """Count operations, and say which is on every edge, under five readings of the graph.
 
         Beside the counts stands whether any edge runs.
 
         ``whole``: every edge runs. ``reaching``: those from which the output can be reached.
-        ``live``: those that the input reaches, too. ``folded``: those that are left when a
-        converter folds multiplications by zero, see :func:`folded_part`.
+        ``live``: those that the input reaches, too. ``summed``: these and, where there are any, the
+        edge after the inner sum: a converter that drops products with zero may keep a sum of them,
+        and what follows. ``folded``: those that are left when a converter folds multiplications by
+        zero into convolutions, see :func:`folded_part`.
         """
         known = np.array(OPERATIONS)
         cells = np.array([[str(g[e]) for e in EDGES] for g in genomes])
         edges = (cells[:, :, None] == known).astype(float)
         there = cells != "none"
         reaches, fed = _ends(there)
+        reaching = there & reaches
+        live = reaching & fed
+        after_sum = np.array([source == INNER_SUM for source, _ in EDGES.values()])
+        summed = live | (reaching & after_sum & live.any(axis=1, keepdims=True))
         folded = np.array([_folded(tuple(cell)) for cell in cells.tolist()])
         views = {}
         for reading, runs in (
             ("whole", np.ones_like(there)),
-            ("reaching", there & reaches),
-            ("live", there & reaches & fed),
+            ("reaching", reaching),
+            ("live", live),
+            ("summed", summed),
             ("folded", folded),
         ):
             running = edges * runs[:, :, None]

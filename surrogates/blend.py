@@ -11,6 +11,7 @@ import numpy as np
 from evonas.outcome import rank_agreement
 from evonas.scaling import SCALINGS, Scaling, Standard
 from evonas.space import FloatArray
+from surrogates.features import Group
 from surrogates.gaussian_process import GaussianProcess
 from surrogates.trees import Trees, out_of_fold
 
@@ -26,8 +27,8 @@ SHARPNESS = 4
 SLOPES = (-0.5, 0.5, 1.0)
 """How noise may grow, besides not at all."""
 
-Groups = Sequence[Sequence[FloatArray]]
-"""Groups of views of n designs, each view of shape (n, columns)."""
+STRONG = 3.0
+"""Difference of log evidences that is strong: odds of twenty to one (Kass and Raftery 1995)."""
 
 PLAN_ROWS = 250
 """Rows that the plan is made on, at most: what it decides no longer changes much."""
@@ -69,14 +70,14 @@ def plan_rows(rows: int) -> int:
     return min(PLAN_ROWS, int(10 * 1.25**power))
 
 
-def _take(groups: Groups, chosen: Sequence[int]) -> tuple[FloatArray, list[int]]:
+def _take(groups: Sequence[Group], chosen: Sequence[int]) -> tuple[FloatArray, list[int]]:
     """Return the columns of some groups of views, and the width of every view."""
-    views = [view for group in chosen for view in groups[group]]
+    views = [view for group in chosen for view in groups[group].views]
     return np.hstack(views), [view.shape[1] for view in views]
 
 
 def _fit(
-    groups: Groups, seen: Sequence[int], scores: FloatArray, slope: float = 0.0
+    groups: Sequence[Group], seen: Sequence[int], scores: FloatArray, slope: float = 0.0
 ) -> GaussianProcess:
     features, widths = _take(groups, seen)
     process = GaussianProcess(widths, slope=slope)
@@ -84,25 +85,41 @@ def _fit(
     return process
 
 
-def _choose(groups: Groups, scores: FloatArray) -> tuple[tuple[int, ...], GaussianProcess]:
-    """Take groups of views, one by one, as long as that makes the scores more probable.
+def _best_with_one_more(
+    groups: Sequence[Group], seen: Sequence[int], among: Sequence[int], scores: FloatArray
+) -> tuple[tuple[int, ...], GaussianProcess]:
+    """Add the group under which the scores are most probable."""
+    more = [tuple(sorted({*seen, group})) for group in among if group not in seen]
+    fitted = [_fit(groups, chosen, scores) for chosen in more]
+    best = int(np.argmax([process.evidence for process in fitted]))
+    return more[best], fitted[best]
 
-    Views that have nothing to do with a metric blur it. This is forward selection by the marginal
-    likelihood (Rasmussen and Williams 2006, section 5.2).
+
+def _choose(groups: Sequence[Group], scores: FloatArray) -> tuple[tuple[int, ...], GaussianProcess]:
+    """Choose the groups of views by the marginal likelihood of the scores under them.
+
+    Views that have nothing to do with a metric blur it, and few rows hardly tell which these are.
+    Groups are taken one by one as long as the scores become more probable (forward selection;
+    Rasmussen and Williams 2006, section 5.2). Readings that are left then are taken to be wrong;
+    of the other groups, only those that there is strong evidence against.
 
     Returns:
         The groups that are taken, at least one, and a process that is fitted to them.
     """
-    seen: tuple[int, ...] = ()
-    process = None
+    everything = range(len(groups))
+    seen, process = _best_with_one_more(groups, (), everything, scores)
     while len(seen) < len(groups):
-        more = [tuple(sorted({*seen, group})) for group in range(len(groups)) if group not in seen]
-        fitted = [_fit(groups, chosen, scores) for chosen in more]
-        best = int(np.argmax([candidate.evidence for candidate in fitted]))
-        if process is not None and fitted[best].evidence <= process.evidence:
+        more, candidate = _best_with_one_more(groups, seen, everything, scores)
+        if candidate.evidence <= process.evidence:
             break
-        seen, process = more[best], fitted[best]
-    assert process is not None
+        seen, process = more, candidate
+    enough = process.evidence - STRONG
+    own = [number for number, group in enumerate(groups) if not group.reading]
+    while not set(own) <= set(seen):
+        more, candidate = _best_with_one_more(groups, seen, own, scores)
+        if candidate.evidence < enough:
+            break
+        seen, process = more, candidate
     return seen, process
 
 
@@ -112,7 +129,7 @@ def _lack(process: GaussianProcess, scores: FloatArray) -> float:
 
 
 def make_plan(
-    groups: Groups, values: FloatArray, directions: Sequence[int], usual: type[Scaling]
+    groups: Sequence[Group], values: FloatArray, directions: Sequence[int], usual: type[Scaling]
 ) -> Plan:
     """Choose the scaling whose process ranks left-out rows best, its views, its noise, the trees.
 
@@ -169,11 +186,11 @@ class Blend:
         self._usual = usual
         self._plans: dict[int, Plan] = {}
 
-    def fit(self, groups: Groups, values: FloatArray) -> None:
+    def fit(self, groups: Sequence[Group], values: FloatArray) -> None:
         """Fit to views of n rows, shape (n, columns) each, and their metric values (n,); n >= 2."""
         rows = plan_rows(len(values))
         if rows not in self._plans:
-            first = [[view[:rows] for view in views] for views in groups]
+            first = [group.first(rows) for group in groups]
             self._plans = {rows: make_plan(first, values[:rows], self._directions, self._usual)}
         self._plan = self._plans[rows]
         features, widths = _take(groups, self._plan.groups)
@@ -188,7 +205,7 @@ class Blend:
         self._process = GaussianProcess(widths, self._plan.hyperparameters, self._plan.slope)
         self._process.fit(features, self._scaling.to_scores(values))
 
-    def predict(self, groups: Groups) -> tuple[FloatArray, FloatArray]:
+    def predict(self, groups: Sequence[Group]) -> tuple[FloatArray, FloatArray]:
         """Predict mean and standard deviation in the metric's unit, shape (n,) each."""
         features, _ = _take(groups, self._plan.groups)
         mean, deviation = self._process.predict(features)

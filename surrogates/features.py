@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,6 +13,24 @@ from evonas.space import FloatArray, Value
 
 FEW = 12
 """Values of a gene up to which each gets a column of its own."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Views of the same n designs that a model sees together or not at all.
+
+    Args:
+        views: Arrays of shape (n, columns).
+        reading: Whether they follow one of several readings of the designs, see
+            :meth:`evonas.Problem.views`.
+    """
+
+    views: Sequence[FloatArray]
+    reading: bool = False
+
+    def first(self, rows: int) -> Group:
+        """Keep the first rows."""
+        return Group([view[:rows] for view in self.views], self.reading)
 
 
 def space_features(
@@ -103,9 +122,7 @@ def feature_views(problem: Problem, genomes: Sequence[Genome]) -> dict[str, Floa
     return {name: np.asarray(kind, dtype=float) for name, kind in kinds.items()}
 
 
-def metric_views(
-    problem: Problem, metric: Metric, genomes: Sequence[Genome]
-) -> dict[str, list[FloatArray]]:
+def metric_views(problem: Problem, metric: Metric, genomes: Sequence[Genome]) -> dict[str, Group]:
     """Describe genomes to a metric's model, in groups of views that are taken or left together.
 
     A problem's own features and views are taken where it has some, else its genes. Features are a
@@ -114,18 +131,20 @@ def metric_views(
     to them, its model cannot be led astray by a feature that follows them too.
 
     Returns:
-        Name of a group -> its views, arrays of shape (number of genomes, columns of the view).
+        Name -> group.
     """
     named = monotone_genes(metric)
     space = problem.space
     if named:
         codes = space.encode(genomes)[:, [space.names.index(gene) for gene in named]]
-        return {"genes": [np.hstack([codes, space_features(space, genomes, without=named)])]}
-    groups: dict[str, list[FloatArray]] = {}
+        own = np.hstack([codes, space_features(space, genomes, without=named)])
+        return {"genes": Group([own])}
+    readings: dict[tuple[str, bool], list[FloatArray]] = {}
     for name, view in problem.views(genomes).items():
-        reading = name.rpartition(":")[2]
-        groups.setdefault(reading, []).append(np.asarray(view, dtype=float))
-    own = feature_views(problem, genomes)
-    if own:
-        groups["features"] = list(own.values())
-    return groups or {name: [view] for name, view in space_views(space, genomes).items()}
+        _, colon, reading = name.rpartition(":")
+        readings.setdefault((reading, bool(colon)), []).append(np.asarray(view, dtype=float))
+    groups = {name: Group(views, reading) for (name, reading), views in readings.items()}
+    features = feature_views(problem, genomes)
+    if features:
+        groups["features"] = Group(list(features.values()))
+    return groups or {name: Group([view]) for name, view in space_views(space, genomes).items()}

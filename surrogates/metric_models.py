@@ -8,7 +8,7 @@ from evonas import Genome, Problem
 from evonas.scaling import LogBelow, Standard
 from evonas.space import FloatArray
 from surrogates.blend import Blend
-from surrogates.features import metric_views, monotone_genes
+from surrogates.features import Group, metric_views, monotone_genes
 from surrogates.telling import opening
 
 
@@ -47,11 +47,9 @@ class MetricModels:
         views = self._views(genomes, metrics)
         return {metric: self._models[metric].predict(views[metric]) for metric in metrics}
 
-    def _views(
-        self, genomes: Sequence[Genome], metrics: Sequence[str]
-    ) -> dict[str, list[list[FloatArray]]]:
+    def _views(self, genomes: Sequence[Genome], metrics: Sequence[str]) -> dict[str, list[Group]]:
         """Describe genomes to each metric's model; metrics with no direction share the views."""
-        found: dict[tuple[tuple[str, int], ...], list[list[FloatArray]]] = {}
+        found: dict[tuple[tuple[str, int], ...], list[Group]] = {}
         described = {}
         for name in metrics:
             metric = self._problem.metric(name)

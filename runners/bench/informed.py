@@ -40,7 +40,7 @@ class Informed:
             name = objective.metric
             values = np.array([problem.evaluate(genome, [name])[name] for genome in genomes])
             views = metric_views(problem, problem.metric(name), genomes)
-            features = np.hstack([view for group in views.values() for view in group])
+            features = np.hstack([view for group in views.values() for view in group.views])
             means = out_of_fold(features, values, [], FOLDS)
             group = np.argsort(np.argsort(means)) * GROUPS // len(means)
             squares = np.bincount(group, np.square(means - values)) / np.bincount(group)

@@ -10,7 +10,7 @@ def test_readings_of_a_graph():
     views = NASBench201.views(None, cells)
     one_hot = {
         reading: views[f"edges:{reading}"].reshape(-1, 6, 5)
-        for reading in ("whole", "reaching", "live", "folded")
+        for reading in ("whole", "reaching", "live", "summed", "folded")
     }
     for reading, edges in one_hot.items():
         operations = views[f"operations:{reading}"]
@@ -21,6 +21,8 @@ def test_readings_of_a_graph():
     assert (one_hot["live"] <= one_hot["reaching"]).all()
     assert (one_hot["reaching"] <= one_hot["whole"]).all()
     assert (one_hot["folded"] <= one_hot["whole"]).all()
+    assert (one_hot["live"] <= one_hot["summed"]).all()
+    assert (one_hot["summed"] <= one_hot["reaching"]).all()
     # Folding keeps what is live, and drops a network that computes a constant.
     assert (one_hot["live"] <= one_hot["folded"]).all()
     # Apart from edges without an operation, live edges are those on open paths.
@@ -42,6 +44,23 @@ def test_a_branch_that_ends_nowhere_does_not_reach_the_output():
     views = NASBench201.views(None, [cell])
     assert views["operations:reaching"][0, conv] == 1
     assert views["operations:live"][0, conv] == 0
+
+
+@pytest.mark.parametrize(
+    ("operations", "runs"),
+    [
+        # Nothing but zeros reaches either inner node: only their sum is kept.
+        ({"e03": "skip_connect", "e23": "nor_conv_3x3", "e13": "nor_conv_3x3"}, 1),
+        ({"e03": "skip_connect", "e23": "nor_conv_3x3", "e12": "nor_conv_3x3"}, 1),
+        # The sum is fed, and its edge is live.
+        ({"e02": "nor_conv_3x3", "e23": "nor_conv_3x3"}, 2),
+        # A network that computes a constant is dropped as a whole.
+        ({"e23": "nor_conv_3x3", "e01": "nor_conv_3x3"}, 0),
+    ],
+)
+def test_what_follows_a_sum_of_zeros_may_run(operations, runs):
+    views = NASBench201.views(None, [cell(**operations)])
+    assert views["operations:summed"][0, OPERATIONS.index("nor_conv_3x3")] == runs
 
 
 def cell(**operations):

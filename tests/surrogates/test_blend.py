@@ -11,7 +11,7 @@ from evonas import Choice, Integer, Metric, Objective, Problem, Real, Space
 from evonas.outcome import rank_agreement
 from evonas.scaling import SCALINGS
 from surrogates.blend import Blend
-from surrogates.features import metric_views, monotone_genes, space_features, space_views
+from surrogates.features import Group, metric_views, monotone_genes, space_features, space_views
 from surrogates.gaussian_process import GaussianProcess, LogLikelihood, _covariance, initial
 from surrogates.metric_models import MetricModels
 from surrogates.trees import Trees
@@ -29,8 +29,8 @@ def test_it_ranks_unseen_rows_and_its_intervals_cover(rows):
     features, values = noisy_plane(rows)
     unseen, truth = noisy_plane(500, seed=1)
     model = Blend()
-    model.fit([[features]], values)
-    mean, deviation = model.predict([[unseen]])
+    model.fit([Group([features])], values)
+    mean, deviation = model.predict([Group([unseen])])
     assert rank_agreement(mean, truth) > (0.6 if rows < 20 else 0.85)
     covered = np.mean(np.abs(mean - truth) <= 1.645 * deviation)
     assert covered >= 0.75
@@ -47,10 +47,10 @@ def test_a_few_terrible_rows_do_not_spoil_the_order_of_the_good_ones():
         broken = features[:, 1] > 0.9
         assert 3 < broken.sum() < 20
         model = Blend()
-        model.fit([[features]], np.where(broken, -100.0, values))
+        model.fit([Group([features])], np.where(broken, -100.0, values))
         unseen, truth = noisy_plane(400, seed + 4, noise=0.05)
         fine = unseen[:, 1] < 0.8
-        mean, _ = model.predict([[unseen[fine]]])
+        mean, _ = model.predict([Group([unseen[fine]])])
         agreement.append(rank_agreement(mean, truth[fine]))
     assert np.mean(agreement) > 0.8
 
@@ -58,19 +58,21 @@ def test_a_few_terrible_rows_do_not_spoil_the_order_of_the_good_ones():
 def test_a_metric_is_monotone_where_its_problem_says_so():
     features, values = noisy_plane(100, noise=1.0)
     model = Blend(directions=[0, 0, 1])
-    model.fit([[features]], values)
+    model.fit([Group([features])], values)
     low, high = features.copy(), features.copy()
     for share in np.linspace(0, 1, 7):
         high[:, 2] = share
         if share > 0:
-            assert (model.predict([[high]])[0] >= model.predict([[low]])[0] - 1e-9).all()
+            assert (
+                model.predict([Group([high])])[0] >= model.predict([Group([low])])[0] - 1e-9
+            ).all()
         low[:, 2] = share
 
 
 def test_constant_columns_and_values_are_no_trouble():
     model = Blend()
-    model.fit([[np.ones((12, 3))]], np.full(12, 7.0))
-    mean, deviation = model.predict([[np.ones((2, 3))]])
+    model.fit([Group([np.ones((12, 3))])], np.full(12, 7.0))
+    mean, deviation = model.predict([Group([np.ones((2, 3))])])
     assert mean == pytest.approx(7.0)
     assert np.isfinite(deviation).all()
 
@@ -173,8 +175,8 @@ def test_noise_that_grows_with_what_is_measured_is_told_from_noise_that_does_not
     clean = 1 + features @ [2.0, 5.0, 8.0]
     noise = 0.05 * (clean if grows else clean.mean())
     model = Blend()
-    model.fit([[features[:120]]], (clean + noise * rng.standard_normal(160))[:120])
-    _, deviation = model.predict([[features]])
+    model.fit([Group([features[:120]])], (clean + noise * rng.standard_normal(160))[:120])
+    _, deviation = model.predict([Group([features])])
     order = np.argsort(clean)
     ratio = deviation[order[-40:]].mean() / deviation[order[:40]].mean()
     # In truth the noise of the upper fourth is 2.4 times that of the lower one, or the same.
@@ -187,26 +189,30 @@ def test_costs_that_add_up_are_known_from_few_rows():
     other = rng.random((115, 30))
     values = 3 + counts @ [1.0, 0.2, 2.0, 5.0]
     model = Blend()
-    model.fit([[other[:15]], [counts[:15]]], values[:15])
-    mean, _ = model.predict([[other[15:]], [counts[15:]]])
+    model.fit([Group([other[:15]]), Group([counts[:15]])], values[:15])
+    mean, _ = model.predict([Group([other[15:]]), Group([counts[15:]])])
     assert np.abs(mean - values[15:]).mean() < 0.05 * values.std()
 
 
-def test_views_that_have_nothing_to_do_with_a_metric_are_left_out():
+def readings(*views):
+    return [Group([view], reading=True) for view in views]
+
+
+def test_readings_that_a_metric_does_not_follow_are_left_out():
     error, more = [], []
     for seed in range(3):
         rng = np.random.default_rng(seed)
         telling, other = rng.random((230, 3)), rng.random((230, 12))
         values = np.sin(4 * telling).sum(axis=1)
         model, blurred = Blend(), Blend()
-        model.fit([[other[:30]], [telling[:30]]], values[:30])
-        blurred.fit([[other[:30], telling[:30]]], values[:30])
-        mean, _ = model.predict([[other[30:]], [telling[30:]]])
-        worse, _ = blurred.predict([[other[30:], telling[30:]]])
+        model.fit(readings(other[:30], telling[:30]), values[:30])
+        blurred.fit([Group([other[:30], telling[:30]])], values[:30])
+        mean, _ = model.predict(readings(other[30:], telling[30:]))
+        worse, _ = blurred.predict([Group([other[30:], telling[30:]])])
         error.append(np.abs(mean - values[30:]).mean())
         more.append(np.abs(worse - values[30:]).mean())
         # What is left out does not matter any more.
-        same, _ = model.predict([[rng.random((200, 12))], [telling[30:]]])
+        same, _ = model.predict(readings(rng.random((200, 12)), telling[30:]))
         np.testing.assert_array_equal(same, mean)
     assert np.mean(error) < 0.85 * np.mean(more)
 
@@ -215,11 +221,13 @@ def test_views_that_have_nothing_to_do_with_a_metric_are_left_out():
 def test_a_model_predicts_the_same_after_it_was_saved(tmp_path, rows, directions):
     features, values = noisy_plane(rows)
     model = Blend(directions)
-    model.fit([[features]], values)
+    model.fit([Group([features])], values)
     model.save(tmp_path)
     again = Blend.load(tmp_path)
     unseen, _ = noisy_plane(30, seed=1)
-    for found, expected in zip(again.predict([[unseen]]), model.predict([[unseen]]), strict=True):
+    for found, expected in zip(
+        again.predict([Group([unseen])]), model.predict([Group([unseen])]), strict=True
+    ):
         np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
@@ -280,11 +288,11 @@ def test_monotone_genes_come_first_once_and_point_the_right_way():
     genome = {"depth": 2, "kernel": 5, "width": 0.5}
     assert list(monotone_genes(error).items()) == [("width", -1)]
     views = metric_views(Net(), error, [genome])
-    assert {name: [view.tolist() for view in group] for name, group in views.items()} == {
+    assert {name: [view.tolist() for view in group.views] for name, group in views.items()} == {
         "genes": [[[0.5, 2, 0, 1, 5, 0, 0, 0]]]
     }
     assert monotone_genes(latency) == {"width": 1, "depth": 1}
-    assert metric_views(Net(), latency, [genome])["genes"][0].tolist() == [
+    assert metric_views(Net(), latency, [genome])["genes"].views[0].tolist() == [
         [0.5, 2, 0, 1, 5, 0, 0, 0]
     ]
 

@@ -213,21 +213,61 @@ class Cheap(Blocks):
     metrics = (evonas.Metric("error"), evonas.Metric("operations", expensive=False))
 
 
-def observed(problem, surrogate, n=40):
-    """A gate that has seen some random designs."""
+def predicted(evaluations, off=0.0):
+    """What a gate let through, each metric predicted some deviations of 0.01 off."""
+    return [
+        (
+            e.candidate.genome,
+            Verdict(
+                Decision.EVALUATE,
+                "",
+                {m: Prediction(v + 0.01 * off, 0.01) for m, v in e.values.items()},
+            ),
+        )
+        for e in evaluations
+    ]
+
+
+def observed(problem, surrogate, n=40, audits=0.0, off=0.0):
+    """A gate that has predicted some random designs, and then seen them."""
     forecast = Forecast(problem, surrogate)
-    gate = SurrogateGate(problem, forecast, audits=0.0)
+    gate = SurrogateGate(problem, forecast, audits=audits, seed=1)
     names = [metric.name for metric in problem.metrics]
     codes = problem.space.sample(n, np.random.default_rng(0))
     genomes = {genome_key(g): g for g in map(problem.space.decode, codes)}
-    gate.observe(
-        [
-            Evaluation(Candidate(i, g, 0), Status.OK, problem.evaluate(g, names))
-            for i, g in enumerate(genomes.values())
-        ]
-    )
+    evaluations = [
+        Evaluation(Candidate(i, g, 0), Status.OK, problem.evaluate(g, names))
+        for i, g in enumerate(genomes.values())
+    ]
+    gate.resume(predicted(evaluations, off))
+    gate.observe(evaluations)
     unseen = [g for g in problem.space.enumerate() if genome_key(g) not in genomes]
     return forecast, gate, unseen
+
+
+def pruned(verdicts):
+    return [v is not None and v.decision is Decision.PRUNE for v in verdicts]
+
+
+def test_nothing_is_pruned_before_enough_was_predicted():
+    problem = Blocks()
+    names = [metric.name for metric in problem.metrics]
+    told = Told(lambda g: problem.evaluate(g, names))
+    _, few, unseen = observed(problem, told, n=32)
+    assert not any(pruned(few.judge(unseen, 5)))
+    _, enough, unseen = observed(problem, told, n=36)
+    assert any(pruned(enough.judge(unseen, 5)))
+
+
+def test_what_was_predicted_badly_makes_pruning_cautious():
+    problem = Blocks()
+    names = [metric.name for metric in problem.metrics]
+    shares = []
+    for off in (0.0, 10.0, 1000.0):
+        _, gate, unseen = observed(problem, Told(lambda g: problem.evaluate(g, names)), off=off)
+        shares.append(np.mean(pruned(gate.judge(unseen, 5))))
+    assert shares[0] > 1.1 * shares[1] > 0
+    assert shares[2] == 0
 
 
 def test_a_good_surrogate_prunes_exactly_what_is_dominated():
@@ -309,8 +349,7 @@ def test_failures_teach_nothing():
 def test_audits_are_pruned_designs_and_their_share_is_kept():
     problem = Blocks()
     names = [metric.name for metric in problem.metrics]
-    forecast, _, unseen = observed(problem, Told(lambda g: problem.evaluate(g, names)))
-    gate = SurrogateGate(problem, forecast, audits=0.1, seed=1)
+    _, gate, unseen = observed(problem, Told(lambda g: problem.evaluate(g, names)), audits=0.1)
     verdicts = [v for v in gate.judge(unseen, 300) if v is not None]
     audits = [v for v in verdicts if v.decision is Decision.AUDIT]
     assert all("audit: predicted dominated with probability" in v.reason for v in audits)
