@@ -45,6 +45,28 @@ def opening_designs(space: Space, n: int, rng: np.random.Generator) -> FloatArra
     return codes
 
 
+def extremes(space: Space, rng: np.random.Generator) -> FloatArray:
+    """Make the designs with all genes at their lowest, and all at their highest value.
+
+    Choices of numbers have an order; those of anything else are drawn at random.
+
+    Returns:
+        Encoded vectors of shape (2, number of genes), or (0, number of genes) in a space in which
+        nothing has an order.
+    """
+    codes = space.sample(2, rng)
+    ordered = False
+    for column, gene in enumerate(space.genes):
+        ends = [gene.lower, gene.upper]
+        if isinstance(gene, Choice):
+            if not all(isinstance(option, int | float) for option in gene.options):
+                continue
+            ends = [gene.encode(min(gene.options)), gene.encode(max(gene.options))]
+        codes[:, column] = ends
+        ordered = True
+    return codes if ordered else codes[:0]
+
+
 def neighbours(space: Space, genomes: Sequence[Genome], rng: np.random.Generator) -> FloatArray:
     """Change one gene of each genome in every way.
 
@@ -77,8 +99,9 @@ class LookAhead:
     Each ask starts NSGA-II from everything evaluated, runs it together with a Pareto local search
     for some generations in which predictions stand in for evaluations, and proposes the neighbours
     of the front and the designs they came across. A space of no more designs than are asked for is
-    proposed as a whole. It begins with what the surrogate chooses from a Latin hypercube and random
-    designs. It keeps no state but a count and its seed: what it knows is in the forecast.
+    proposed as a whole. It begins with the extremes of the space, and what the surrogate chooses
+    from a Latin hypercube and random designs. It keeps no state but a count and its seed: what it
+    knows is in the forecast.
 
     Args:
         problem: What is searched.
@@ -133,7 +156,9 @@ class LookAhead:
             self._add(opening_designs(space, self._opening, rng), (), pool)
             self._add(space.sample(POOL, rng), (), pool)
             chosen = self._forecast.opening(list(pool.values()), self._opening)
-            self._begun = {genome_key(genome): genome for genome in chosen}
+            self._add(extremes(space, rng), (), self._begun, self._opening)
+            for genome in chosen[: self._opening - len(self._begun)]:
+                self._begun.setdefault(genome_key(genome), genome)
         return self._begun
 
     def _look_ahead(
