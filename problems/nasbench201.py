@@ -91,7 +91,7 @@ class NASBench201(TableProblem):
                     )
 
         # Only what the table bears out: under other names, cells that guess are not known as such.
-        cells = (cell for cell in self.space.enumerate() if not signature(_cell(cell)))
+        cells = (cell for cell in self.space.enumerate() if not signature(_cell(_operations(cell))))
         dead = [row for cell in cells if (row := self.genome_row(cell)) is not None]
         self._same_if_dead = {
             m.name for m in self.metrics if len({row[m.name] for row in dead}) == 1
@@ -103,7 +103,7 @@ class NASBench201(TableProblem):
         Networks whose output does not depend on the input all guess, and are equally accurate:
         one of them tells that of all others. Times and sizes differ even so.
         """
-        if metric in self._same_if_dead and not signature(_cell(genome)):
+        if metric in self._same_if_dead and not signature(_cell(_operations(genome))):
             return dict.fromkeys(EDGES, "none")
         return super().memory_key(metric, genome)
 
@@ -113,7 +113,7 @@ class NASBench201(TableProblem):
         Returns:
             Kind -> array of shape (number of genomes, features); see :func:`cell_features`.
         """
-        rows = [_features(tuple(str(g[edge]) for edge in EDGES)) for g in genomes]
+        rows = [_features(_operations(genome)) for genome in genomes]
         return {kind: np.array([row[kind] for row in rows]) for kind in (rows[0] if rows else ())}
 
     def views(self, genomes: Sequence[Genome]) -> dict[str, FloatArray]:
@@ -127,16 +127,16 @@ class NASBench201(TableProblem):
         and what follows. ``folded``: those that are left when a converter folds multiplications by
         zero into convolutions, see :func:`folded_part`.
         """
-        known = np.array(OPERATIONS)
-        cells = np.array([[str(g[e]) for e in EDGES] for g in genomes])
-        edges = (cells[:, :, None] == known).astype(float)
+        operations = [_operations(genome) for genome in genomes]
+        cells = np.array(operations)
+        edges = (cells[:, :, None] == np.array(OPERATIONS)).astype(float)
         there = cells != "none"
         reaches, fed = _ends(there)
         reaching = there & reaches
         live = reaching & fed
         after_sum = np.array([source == INNER_SUM for source, _ in EDGES.values()])
         summed = live | (reaching & after_sum & live.any(axis=1, keepdims=True))
-        folded = np.array([_folded(tuple(cell)) for cell in cells.tolist()])
+        folded = np.array([_folded(cell) for cell in operations])
         views = {}
         for reading, runs in (
             ("whole", np.ones_like(there)),
@@ -152,8 +152,12 @@ class NASBench201(TableProblem):
         return views
 
 
-def _cell(genome: Genome) -> Cell:
-    return {edge: str(genome[edge]) for edge in EDGES}
+def _operations(genome: Genome) -> tuple[str, ...]:
+    return tuple(str(genome[edge]) for edge in EDGES)
+
+
+def _cell(operations: tuple[str, ...]) -> Cell:
+    return dict(zip(EDGES, operations, strict=True))
 
 
 def _ends(there: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -224,7 +228,7 @@ def _is_folded(cell: Cell, source: int, target: int, terms: Sequence[str]) -> bo
 
 @cache
 def _folded(operations: tuple[str, ...]) -> list[bool]:
-    part = folded_part(dict(zip(EDGES, operations, strict=True)))
+    part = folded_part(_cell(operations))
     return [edge in part for edge in EDGES]
 
 
@@ -286,7 +290,7 @@ def network_cost(cell: Cell, classes: int = 10) -> Cost:
 
 @cache
 def _features(operations: tuple[str, ...]) -> dict[str, list[float]]:
-    return cell_features(dict(zip(EDGES, operations, strict=True)))
+    return cell_features(_cell(operations))
 
 
 def cell_features(cell: Cell) -> dict[str, list[float]]:

@@ -225,7 +225,7 @@ class GaussianProcess:
         self._solve()
         for _ in range(ROUNDS if self.slope else 0):
             # What the process makes of its rows (eq. 2.23).
-            noise = np.exp(self.hyperparameters[-1]) * self._spread + JITTER
+            noise = self._noise * self._spread + JITTER
             self._spread = self._growth(targets - noise * self._weights)
             self._solve()
         self.evidence = _log_density(self._factor, self._weights, targets)
@@ -236,6 +236,11 @@ class GaussianProcess:
             self.hyperparameters = self._learn(self._targets)
         self._factor = cholesky(self._own_covariance(), lower=True, overwrite_a=True)
         self._weights = cho_solve((self._factor, True), self._targets)
+
+    @property
+    def _noise(self) -> float:
+        """Variance of the noise, of targets."""
+        return float(np.exp(self.hyperparameters[-1]))
 
     def _scaled(self, features: FloatArray) -> FloatArray:
         scaled: FloatArray = (features - self._centre) * self._reach
@@ -273,7 +278,7 @@ class GaussianProcess:
     def _own_covariance(self) -> FloatArray:
         """Of the rows, noise included; the lower triangle, as no more is looked at."""
         rows = self._rows
-        covariance = np.diag(np.exp(self.hyperparameters[-1]) * self._spread + JITTER)
+        covariance = np.diag(self._noise * self._spread + JITTER)
         for start in range(0, len(rows), BLOCK):
             stop = start + BLOCK
             covariance[start:stop, :stop] += _covariance(
@@ -290,7 +295,7 @@ class GaussianProcess:
         known = solve_triangular(self._factor, covariance.T, lower=True, check_finite=False)
         variance = np.maximum(alone - np.square(known).sum(axis=0), 0)
         mean = covariance @ self._weights
-        variance += np.exp(self.hyperparameters[-1]) * self._growth(mean)
+        variance += self._noise * self._growth(mean)
         return self._level + self._unit * mean, self._unit * np.sqrt(variance)
 
     def leave_one_out(self) -> LeaveOneOut:
@@ -299,9 +304,8 @@ class GaussianProcess:
         precision = np.diag(inverse)
         error = self._weights / precision
         # A row's own noise is replaced by that of a row of which nothing is known.
-        noise = np.exp(self.hyperparameters[-1])
-        variance = np.maximum(1 / precision - noise * self._spread - JITTER, 0)
-        variance += noise * self._growth(self._targets - error)
+        variance = np.maximum(1 / precision - self._noise * self._spread - JITTER, 0)
+        variance += self._noise * self._growth(self._targets - error)
         return LeaveOneOut(
             self._scores - self._unit * error,
             self._unit * np.sqrt(variance),
