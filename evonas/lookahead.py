@@ -157,8 +157,9 @@ class LookAhead:
             self._add(space.sample(POOL, rng), (), pool)
             chosen = self._forecast.opening(list(pool.values()), self._opening)
             self._add(extremes(space, rng), (), self._begun, self._opening)
-            for genome in chosen[: self._opening - len(self._begun)]:
-                self._begun.setdefault(genome_key(genome), genome)
+            for genome in chosen:
+                if len(self._begun) < self._opening:
+                    self._begun.setdefault(genome_key(genome), genome)
         return self._begun
 
     def _look_ahead(
