@@ -188,8 +188,7 @@ class SurrogateGate:
             expected = forecast.outlook(pending)
             running = [o.sign * expected.means[o.metric] for o in objectives]
             reached = np.vstack([front, np.column_stack(running)])
-        factors = {metric: self._caution(metric) for metric in outlook.deviations}
-        wide = {metric: factors[metric] * outlook.deviations[metric] for metric in factors}
+        wide = {m: self._caution(m) * deviation for m, deviation in outlook.deviations.items()}
         means = np.column_stack([o.sign * outlook.means[o.metric] for o in objectives])
         deviations = np.column_stack([outlook.deviations[o.metric] for o in objectives])
         widened = np.column_stack([wide[o.metric] for o in objectives])

@@ -59,7 +59,7 @@ def extremes(space: Space, rng: np.random.Generator) -> FloatArray:
     for column, gene in enumerate(space.genes):
         ends = [gene.lower, gene.upper]
         if isinstance(gene, Choice):
-            if not all(isinstance(option, int | float) for option in gene.options):
+            if not gene.numeric:
                 continue
             ends = [gene.encode(min(gene.options)), gene.encode(max(gene.options))]
         codes[:, column] = ends

@@ -102,6 +102,11 @@ class Choice(Gene):
     def size(self) -> float:
         return len(self.options)
 
+    @property
+    def numeric(self) -> bool:
+        """Whether the options are numbers."""
+        return all(isinstance(option, int | float) for option in self.options)
+
     def check(self, value: object) -> Value:
         for option in self.options:
             if value == option and isinstance(value, bool) == isinstance(option, bool):

@@ -85,16 +85,6 @@ def _fit(
     return process
 
 
-def _best_with_one_more(
-    groups: Sequence[Group], seen: Sequence[int], among: Sequence[int], scores: FloatArray
-) -> tuple[tuple[int, ...], GaussianProcess]:
-    """Add the group under which the scores are most probable."""
-    more = [tuple(sorted({*seen, group})) for group in among if group not in seen]
-    fitted = [_fit(groups, chosen, scores) for chosen in more]
-    best = int(np.argmax([process.evidence for process in fitted]))
-    return more[best], fitted[best]
-
-
 def _choose(groups: Sequence[Group], scores: FloatArray) -> tuple[tuple[int, ...], GaussianProcess]:
     """Choose the groups of views by the marginal likelihood of the scores under them.
 
@@ -106,17 +96,29 @@ def _choose(groups: Sequence[Group], scores: FloatArray) -> tuple[tuple[int, ...
     Returns:
         The groups that are taken, at least one, and a process that is fitted to them.
     """
+    fitted: dict[tuple[int, ...], GaussianProcess] = {}
+
+    def best_with_one_more(
+        seen: tuple[int, ...], among: Sequence[int]
+    ) -> tuple[tuple[int, ...], GaussianProcess]:
+        more = [tuple(sorted({*seen, group})) for group in among if group not in seen]
+        for chosen in more:
+            if chosen not in fitted:
+                fitted[chosen] = _fit(groups, chosen, scores)
+        best = max(more, key=lambda chosen: fitted[chosen].evidence)
+        return best, fitted[best]
+
     everything = range(len(groups))
-    seen, process = _best_with_one_more(groups, (), everything, scores)
+    seen, process = best_with_one_more((), everything)
     while len(seen) < len(groups):
-        more, candidate = _best_with_one_more(groups, seen, everything, scores)
+        more, candidate = best_with_one_more(seen, everything)
         if candidate.evidence <= process.evidence:
             break
         seen, process = more, candidate
     enough = process.evidence - STRONG
     own = [number for number, group in enumerate(groups) if not group.reading]
     while not set(own) <= set(seen):
-        more, candidate = _best_with_one_more(groups, seen, own, scores)
+        more, candidate = best_with_one_more(seen, own)
         if candidate.evidence < enough:
             break
         seen, process = more, candidate

@@ -60,7 +60,7 @@ def space_features(
         numeric = True
         if isinstance(gene, Choice):
             columns += [[float(value == option) for value in values] for option in gene.options]
-            numeric = all(isinstance(option, int | float) for option in gene.options)
+            numeric = gene.numeric
         if numeric:
             columns.append([0.0 if value is None else float(value) for value in values])
     return np.array(columns).T.reshape(len(genomes), -1)
