@@ -113,10 +113,16 @@ def search(
     seed: Annotated[int | None, typer.Option(help="Of everything random (default: 0).")] = None,
     population: Annotated[
         int | None,
-        typer.Option(help="Designs in the opening batch, and survivors later (default: 40)."),
+        typer.Option(
+            help="Designs in the opening batch (with a surrogate, at most 20), and survivors later "
+            "(default: 40)."
+        ),
     ] = None,
     offspring: Annotated[
-        int | None, typer.Option(help="Designs in every later batch (default: the population).")
+        int | None,
+        typer.Option(
+            help="Designs in every later batch (default: 10; the population without a surrogate)."
+        ),
     ] = None,
     asynchronous: Annotated[
         bool | None,

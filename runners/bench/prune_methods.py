@@ -32,6 +32,9 @@ from surrogates.trees import Trees
 
 POPULATION = 40
 
+PATIENCE = 100
+"""How often in a row a method may propose nothing but what it knows before it is at its end."""
+
 Order = Iterator[int]
 """Rows of a table in the order of evaluation, each once."""
 
@@ -257,7 +260,7 @@ def pymoo(oracle: Oracle, seed: int) -> Order:
     worst = oracle.costs.max(axis=0) + 1
     seen: set[int] = set()
     idle = 0
-    while len(seen) < len(oracle.genomes) and idle < 100:
+    while len(seen) < len(oracle.genomes) and idle < PATIENCE:
         asked = algorithm.ask()
         if asked is None or len(asked) == 0:
             return
@@ -272,6 +275,9 @@ def pymoo(oracle: Oracle, seed: int) -> Order:
 
 def optuna(oracle: Oracle, seed: int, sampler: str) -> Order:
     """A sampler of Optuna, with its defaults.
+
+    TPE proposes the designs that it thinks best again and again, and takes the longer for each the
+    more it has proposed.
 
     Raises:
         UsageError: Optuna is not installed.
@@ -291,7 +297,8 @@ def optuna(oracle: Oracle, seed: int, sampler: str) -> Order:
     codes = oracle.problem.space.encode(oracle.genomes)
     options = [np.unique(column).tolist() for column in codes.T]
     seen: set[int] = set()
-    while len(seen) < len(oracle.genomes):
+    idle = 0
+    while len(seen) < len(oracle.genomes) and idle < PATIENCE:
         trial = study.ask()
         code = [trial.suggest_categorical(str(i), values) for i, values in enumerate(options)]
         row = oracle.row(oracle.problem.space.decode(np.array(code)))
@@ -299,8 +306,10 @@ def optuna(oracle: Oracle, seed: int, sampler: str) -> Order:
             study.tell(trial, state=library.trial.TrialState.FAIL)
             continue
         study.tell(trial, oracle.costs[row].tolist())
+        idle += 1
         if row not in seen:
             seen.add(row)
+            idle = 0
             yield row
 
 
