@@ -88,12 +88,13 @@ class Finished:
         """
         path = self._directory / f"{method}-{seed}-{budget}.json"
         order: list[int] = []
+        complete = False
         if path.exists():
             found = json.loads(path.read_text())
-            order, prunes = found["order"], Prunes(**found["prunes"])
-        # What ended when it had reached less than is asked for now (other seeds, another bar) is
-        # carried out again.
-        if len(order) < budget and not (order and oracle.curve(order)[-1] >= stop):
+            order, prunes, complete = found["order"], Prunes(**found["prunes"]), found["complete"]
+        # What was ended when it had reached less than is asked for now (other seeds, another bar)
+        # is carried out again.
+        if not complete and not (order and oracle.curve(order)[-1] >= stop):
             order, prunes = [], Prunes()
             rows = (
                 evonas(oracle, seed, prunes)
@@ -102,12 +103,17 @@ class Finished:
             )
             for row in rows:
                 order.append(row)
+                complete = len(order) == budget
                 enough = len(order) % BATCH == 0 and oracle.curve(order)[-1] >= stop
-                if len(order) == budget or enough:
+                if complete or enough:
                     break
+            else:
+                # The method is at its end.
+                complete = True
             path.parent.mkdir(parents=True, exist_ok=True)
             unfinished = path.with_suffix(".part")
-            unfinished.write_text(json.dumps({"order": order, "prunes": asdict(prunes)}))
+            found = {"order": order, "prunes": asdict(prunes), "complete": complete}
+            unfinished.write_text(json.dumps(found))
             unfinished.replace(path)
         curve = oracle.curve(order)
         return np.append(curve, np.full(budget - len(curve), curve[-1])), prunes

@@ -134,6 +134,23 @@ def test_a_search_that_ended_too_early_for_another_bar_is_carried_out_again(orac
     assert (again == high).all()
 
 
+def test_a_search_that_came_to_its_end_is_not_carried_out_again(oracle, tmp_path, monkeypatch):
+    calls = []
+
+    def five(oracle, seed):
+        calls.append(seed)
+        return iter(range(5))
+
+    monkeypatch.setitem(searches.METHODS, "five", five)
+    finished = prune.Finished(tmp_path, Path(__file__), {})
+    first, _ = finished.search(oracle, "five", 0, 200, stop=np.inf)
+    again, _ = finished.search(oracle, "five", 0, 200, stop=np.inf)
+    assert calls == [0]
+    assert (first == again).all()
+    assert len(first) == 200
+    assert first[-1] == first[4]
+
+
 def test_what_knows_the_table_errs_as_much_as_it_says(oracle):
     surrogate = Informed(oracle)
     for objective in oracle.problem.objectives:
