@@ -296,21 +296,22 @@ def optuna(oracle: Oracle, seed: int, sampler: str) -> Order:
     study = library.create_study(directions=["minimize"] * 2, sampler=samplers[sampler](seed=seed))
     codes = oracle.problem.space.encode(oracle.genomes)
     options = [np.unique(column).tolist() for column in codes.T]
-    seen: set[int] = set()
-    idle = 0
-    while len(seen) < len(oracle.genomes) and idle < PATIENCE:
+    proposed: set[str] = set()
+    found = idle = 0
+    while found < len(oracle.genomes) and idle < PATIENCE:
         trial = study.ask()
         code = [trial.suggest_categorical(str(i), values) for i, values in enumerate(options)]
-        row = oracle.row(oracle.problem.space.decode(np.array(code)))
+        genome = oracle.problem.space.decode(np.array(code))
+        key, row = genome_key(genome), oracle.row(genome)
+        idle = idle + 1 if key in proposed else 0
         if row is None:
             study.tell(trial, state=library.trial.TrialState.FAIL)
-            continue
-        study.tell(trial, oracle.costs[row].tolist())
-        idle += 1
-        if row not in seen:
-            seen.add(row)
-            idle = 0
-            yield row
+        else:
+            study.tell(trial, oracle.costs[row].tolist())
+            if key not in proposed:
+                found += 1
+                yield row
+        proposed.add(key)
 
 
 _informed = lru_cache(1)(Informed)
