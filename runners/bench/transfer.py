@@ -271,7 +271,7 @@ def draw(path: Path, summary: pd.DataFrame) -> None:
     targets = list(summary["target"].unique())
     columns = min(4, len(targets))
     lines = -(-len(targets) // columns)
-    figure = Figure(figsize=(3.4 * columns, 3.0 * lines), layout="constrained")
+    figure = Figure(layout="constrained")
     for place, target in enumerate(targets, start=1):
         axes = figure.add_subplot(lines, columns, place)
         part = summary[summary["target"] == target]
@@ -285,5 +285,8 @@ def draw(path: Path, summary: pd.DataFrame) -> None:
         axes.minorticks_off()
         axes.grid(alpha=0.25)
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    # As many labels beside one another as panels: more are cut off.
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
+    labelled = -(-len(labels) // columns)
+    figure.set_size_inches(3.4 * columns, 2.6 * lines + 0.2 * labelled)
     figure.savefig(path, dpi=120)
