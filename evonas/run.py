@@ -38,9 +38,10 @@ Its attribute ``prefers_asynchronous``, if it has one, is the default of a searc
 SurrogateFactory = Callable[[Problem], Surrogate]
 """Makes the surrogate of a problem."""
 
-OPENING, BATCH = 20, 10
+OPENING, BATCH = 20, 5
 """Designs of the opening batch and of every later one in a search with a surrogate: smaller than
-a population, since each batch is chosen with what the last one taught."""
+a population, since each batch is chosen with what the last one taught. Later ones are larger where
+there are more workers."""
 
 EXPORTS = (*FORMATS, "onnx")
 
@@ -199,7 +200,7 @@ def search(
         seed: Of everything random in the search.
         population: Survivors, and candidates of the opening batch (with a surrogate, at most 20).
         offspring: Candidates of every later batch; by default as many as the population (with a
-            surrogate, 10).
+            surrogate 5, or as many as there are workers if these are more).
         asynchronous: Propose whenever a worker is free, rather than batch by batch; left out,
             as the runner prefers.
         surrogate: A registered name or a factory of what predicts metrics, so that only designs
@@ -230,11 +231,12 @@ def search(
     factory = _factory(runner)
     if asynchronous is None:
         asynchronous = getattr(factory, "prefers_asynchronous", False)
+    batch = population if surrogate is None else max(BATCH, workers or 1)
     settings = {
         "seed": seed,
         "population": population,
         "opening": population if surrogate is None else min(population, OPENING),
-        "offspring": (BATCH if surrogate else population) if offspring is None else offspring,
+        "offspring": batch if offspring is None else offspring,
         "asynchronous": asynchronous,
         "surrogate": surrogate if isinstance(surrogate, str) else "own" if surrogate else None,
         "runner": runner if isinstance(runner, str) else None,

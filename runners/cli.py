@@ -121,7 +121,8 @@ def search(
     offspring: Annotated[
         int | None,
         typer.Option(
-            help="Designs in every later batch (default: 10; the population without a surrogate)."
+            help="Designs in every later batch (default: 5, or the workers if these are more; the "
+            "population without a surrogate)."
         ),
     ] = None,
     asynchronous: Annotated[
