@@ -211,7 +211,15 @@ def draw(path: Path, curves: dict[str, dict[str, FloatArray]]) -> None:
         best = max(float(np.median(shares[:, -1])) for shares in methods.values())
         low = 0.9 if best > 0.9 else 0.0
         axes.set(title=title, ylim=(low, 1.0), xlabel="evaluations", ylabel="share of hypervolume")
-    axes.legend(loc="lower right")
+    handles, labels = axes.get_legend_handles_labels()
+    # Two entries have room below a panel.
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=min(len(labels), 2 * columns),
+        frameon=False,
+    )
     figure.savefig(path, dpi=120)
 
 
