@@ -147,6 +147,27 @@ def prune(
     print(pd.DataFrame(rows)[columns].to_string(index=False))
 
 
+@bench.command(epilog="Example: evonas bench rounds --table nasbench201.parquet")
+def rounds(
+    table: Annotated[Path, typer.Option(help="CSV or Parquet, one row a design.")],
+    maximise: Annotated[str, typer.Option(help="A column.")] = "cifar100",
+    minimise: Annotated[str, typer.Option(help="A column.")] = "latency_ms.raspi4",
+    genes: Annotated[
+        str, typer.Option(help="Gene columns of a table that is not of NAS-Bench-201 cells.")
+    ] = "",
+    budget: Annotated[int, typer.Option(help="Evaluations of the search.", min=40)] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the search.")] = 0,
+    out: Out = RESULTS,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how long surrogates take to choose a batch, as more and more designs are known."""
+    from runners.bench.rounds import run
+
+    with redirect_stdout(sys.stderr):
+        summary = run(table, out, maximise, minimise, _names(genes), budget, seed)
+    _print(summary, as_json)
+
+
 @bench.command(epilog="Example: evonas bench digits --seeds 3")
 def digits(
     seeds: Annotated[int, typer.Option(help="Searches of each method.", min=1)] = 3,

@@ -23,9 +23,9 @@ from evonas.outcome import wilson_interval
 from evonas.problem import Report
 from evonas.run import BATCH
 from evonas.space import FloatArray
-from problems.nasbench201 import EDGES, NASBench201
+from problems.nasbench201 import EDGES
 from problems.table import TableProblem, read_table
-from runners.bench.prune_methods import METHODS, Oracle, Prunes, evonas
+from runners.bench.prune_methods import METHODS, Oracle, Prunes, evonas, table_problem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -284,19 +284,13 @@ def run(
     for method in methods:
         if method not in METHODS:
             raise UsageError(f"unknown method '{method}'{did_you_mean(method, METHODS)}")
-    if not table.is_file():
-        raise DataError(f"there is no table '{table}'")
     if change:
         table = _changed(table, out / "runs", change, genes or list(EDGES), [*maximise, *minimise])
     rows: list[dict[str, Any]] = []
     curves: dict[str, dict[str, FloatArray]] = {}
     for up in maximise:
         for down in minimise:
-            problem = (
-                TableProblem(str(table), genes=genes, maximise=up, minimise=down)
-                if genes
-                else NASBench201(str(table), maximise=up, minimise=down)
-            )
+            problem = table_problem(table, up, down, genes)
             pair = {"maximise": up, "minimise": down}
             options = {**pair, "genes": list(genes)}
             finished = Finished(out / "runs" / "prune", table, options)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from evonas.protocols import Gate, Optimizer, Surrogate
 from evonas.records import Candidate, Decision, Evaluation, Status
 from evonas.run import BATCH, OPENING
 from evonas.space import FloatArray, Genome, genome_key
+from problems.nasbench201 import NASBench201
 from problems.table import TableProblem
 from runners.bench.informed import Informed
 from runners.bench.volume import REFERENCE, curve, scale
@@ -86,6 +88,17 @@ class Prunes:
     wrongly_pruned: int = 0
     audited: int = 0
     wrongly_audited: int = 0
+
+
+def table_problem(table: Path, maximise: str, minimise: str, genes: Sequence[str]) -> TableProblem:
+    """Read a table: of NAS-Bench-201 cells, unless gene columns are named.
+
+    Raises:
+        DataError: The table cannot be read or lacks a column.
+    """
+    if genes:
+        return TableProblem(str(table), genes=genes, maximise=maximise, minimise=minimise)
+    return NASBench201(str(table), maximise=maximise, minimise=minimise)
 
 
 def _search(

@@ -10,7 +10,7 @@ import pytest
 from evonas import UsageError
 from problems.nasbench201 import EDGES, OPERATIONS, network_cost
 from problems.table import TableProblem
-from runners.bench import prune
+from runners.bench import prune, rounds
 from runners.bench import prune_methods as searches
 from runners.bench.informed import Informed
 
@@ -183,3 +183,17 @@ def test_an_unknown_method_is_named(table, tmp_path):
 def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(UsageError, match="there is no table"):
         prune.run(tmp_path / "none.csv", tmp_path)
+
+
+def test_every_round_is_timed_and_those_with_a_plan_apart(table, tmp_path):
+    summary = rounds.run(
+        Path(table), tmp_path, "cifar10", "latency_ms.toy", list(EDGES), 60, report=str
+    )
+    found = pd.read_csv(tmp_path / "rounds.csv")
+    assert list(found["known"]) == list(range(20, 60, 5))
+    assert (found["seconds"] > 0).all()
+    # The first ones with at least 19, 24, 30, 38 and 47 designs, powers of 1.25.
+    assert list(found["known"][found["plan"]]) == [20, 25, 35, 40, 50]
+    assert list(summary["plan"]) == [False, True]
+    assert summary["rounds"].sum() == len(found)
+    assert (tmp_path / "rounds.png").read_bytes().startswith(b"\x89PNG")
