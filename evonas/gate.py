@@ -58,17 +58,15 @@ class _View:
     """Proposals as the gate sees them, costs in units of the front's range in each objective.
 
     Args:
-        means: Shape (proposals, objectives).
+        optimistic: The means, better by some deviations, shape (proposals, objectives).
         front: Members of the front, shape (members, objectives).
         reached: The front and the expectations of what is running, shape (points, objectives).
-        optimistic: The means, better by some deviations, shape (proposals, objectives).
         entering: Probability of being feasible and of entering the front with a gain, shape
             (proposals,).
         doomed: Probability of the contrary, under deviations enlarged for caution.
         hopeful: Proposals that are more likely feasible than not.
     """
 
-    means: FloatArray
     optimistic: FloatArray
     front: FloatArray
     reached: FloatArray
@@ -204,7 +202,7 @@ class SurrogateGate:
             means, widened, front, least
         )
         optimistic = np.maximum(means - OPTIMISM * deviations, least)
-        return _View(means, optimistic, front, reached, entering, doomed, feasible > 0.5)
+        return _View(optimistic, front, reached, entering, doomed, feasible > 0.5)
 
     def _non_dominated(
         self, means: FloatArray, deviations: FloatArray, front: FloatArray, least: FloatArray
