@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
 
+from evonas.errors import DataError
 from evonas.problem import Report
 from evonas.run import BATCH, OPENING
 from runners.bench.prune_methods import Oracle, evonas, table_problem
@@ -54,7 +55,8 @@ def run(
         ``seconds``, the median of the latest 20; and ``most_seconds``, of all.
 
     Raises:
-        DataError: The table cannot be read or lacks a column.
+        DataError: The table cannot be read, lacks a column, or has no more designs than a search
+            begins with.
     """
     import pandas as pd
 
@@ -72,6 +74,11 @@ def run(
             if known:
                 rows.append((known, end - start, plan != planned_on))
             known, planned_on, start = known + done, plan, end
+    if not rows:
+        raise DataError(
+            f"table '{table}' has {len(oracle.genomes)} designs, all in the opening batch; "
+            f"it must have more than {OPENING}"
+        )
     found = pd.DataFrame(rows, columns=["known", "seconds", "plan"])
     out.mkdir(parents=True, exist_ok=True)
     found.to_csv(out / "rounds.csv", index=False, float_format="%.4f", lineterminator="\n")

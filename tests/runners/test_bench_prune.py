@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evonas import UsageError
+from evonas import DataError, UsageError
 from problems.nasbench201 import EDGES, OPERATIONS, network_cost
 from problems.table import TableProblem
 from runners.bench import prune, rounds
@@ -197,3 +197,10 @@ def test_every_round_is_timed_and_those_with_a_plan_apart(table, tmp_path):
     assert list(summary["plan"]) == [False, True]
     assert summary["rounds"].sum() == len(found)
     assert (tmp_path / "rounds.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_table_that_the_opening_takes_whole_has_no_round(table, tmp_path):
+    small = tmp_path / "small.csv"
+    pd.read_csv(table).iloc[::60].to_csv(small, index=False)
+    with pytest.raises(DataError, match=r"has 13 designs, .* more than 20"):
+        rounds.run(small, tmp_path, "cifar10", "latency_ms.toy", list(EDGES), 60, report=str)
