@@ -22,6 +22,12 @@ bench = typer.Typer(help="Make the results that the project commits.", rich_mark
 
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")]
 
+Table = Annotated[Path, typer.Option(help="CSV or Parquet, one row a design.")]
+
+Genes = Annotated[
+    str, typer.Option(help="Gene columns of a table that is not of NAS-Bench-201 cells.")
+]
+
 RESULTS = Path("results")
 
 
@@ -86,16 +92,14 @@ def _names(text: str) -> list[str]:
 
 @bench.command(epilog="Example: evonas bench prune --table nasbench201.parquet --seeds 3")
 def prune(
-    table: Annotated[Path, typer.Option(help="CSV or Parquet, one row a design.")],
+    table: Table,
     maximise: Annotated[
         str, typer.Option(help="Columns, separated by commas (default: cifar10,cifar100).")
     ] = "",
     minimise: Annotated[
         str, typer.Option(help="Columns; each is paired with each of the former.")
     ] = "",
-    genes: Annotated[
-        str, typer.Option(help="Gene columns of a table that is not of NAS-Bench-201 cells.")
-    ] = "",
+    genes: Genes = "",
     methods: Annotated[
         str,
         typer.Option(
@@ -149,12 +153,10 @@ def prune(
 
 @bench.command(epilog="Example: evonas bench rounds --table nasbench201.parquet")
 def rounds(
-    table: Annotated[Path, typer.Option(help="CSV or Parquet, one row a design.")],
+    table: Table,
     maximise: Annotated[str, typer.Option(help="A column.")] = "cifar100",
     minimise: Annotated[str, typer.Option(help="A column.")] = "latency_ms.raspi4",
-    genes: Annotated[
-        str, typer.Option(help="Gene columns of a table that is not of NAS-Bench-201 cells.")
-    ] = "",
+    genes: Genes = "",
     budget: Annotated[int, typer.Option(help="Evaluations of the search.", min=40)] = 1000,
     seed: Annotated[int, typer.Option(help="Of the search.")] = 0,
     out: Out = RESULTS,
@@ -219,9 +221,7 @@ def transfer(
     probes: Annotated[str, typer.Option(help="How many, to try.")] = "5,10,20,40",
     draws: Annotated[int, typer.Option(help="Random choices of probes.", min=0)] = 20,
     metric: Annotated[str, typer.Option(help="What to carry over.")] = "latency_ms",
-    genes: Annotated[
-        str, typer.Option(help="Gene columns of a table that is not of NAS-Bench-201 cells.")
-    ] = "",
+    genes: Genes = "",
     name: Annotated[str, typer.Option(help="Of the files, without an ending.")] = "transfer",
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
     out: Out = RESULTS,
