@@ -29,8 +29,9 @@ part what the surrogate errs on most, so its own deviations would prune too read
 UNPROVEN = 1e30
 """Factor on deviations as long as too few predictions were compared with what came out."""
 
-STRANGER = 0.5
-"""Weight of a design that is no neighbour of the front, next to 1 of one that is."""
+STRANGER = 0.25
+"""Weight of a design that is no neighbour of the front, next to 1 of one that is: at the same
+probability of entering the front, fewer of the former do."""
 
 GAIN = 0.002
 """Least gain worth an evaluation, as a share of the front's range in an objective. Without it, most
@@ -80,9 +81,9 @@ class SurrogateGate:
 
     Half of the designs that it evaluates are spread along the predicted front, each as far as
     possible from all that is known and chosen; this finds the shape of the front quickly. The
-    other half are those most likely to enter the front, neighbours of the front (one gene apart)
-    preferred; this finds the last points, which differ from their neighbours by little more than
-    noise.
+    other half are those most likely to enter the front; this finds the last points, which differ
+    from their neighbours by little more than noise. In both, neighbours of the front (one gene
+    apart) are preferred: what is promised of them is kept more often.
 
     It prunes by deviations that are enlarged until they would have covered the errors of what was
     predicted before it was evaluated, as in split conformal prediction (Lei et al. 2018). Before
@@ -254,14 +255,15 @@ class SurrogateGate:
         # One design at a time (an asynchronous search) takes the two halves in turn.
         turn = len(self._forecast.evaluations) + len(self._pending)
         spread = (max(0, wanted - len(reasons)) + turn % 2) // 2
+        weight = np.where(near, 1.0, STRANGER)
         reached = view.reached
         while edge and spread:
             gaps = np.square(optimistic[edge][:, None, :] - reached).sum(axis=2)
-            row = edge.pop(int(gaps.min(axis=1, initial=np.inf).argmax()))
+            row = edge.pop(int((weight[edge] * gaps.min(axis=1, initial=np.inf)).argmax()))
             reasons[row] = "spread along the predicted front"
             reached = np.vstack([reached, optimistic[row]])
             spread -= 1
-        appeal = view.entering * np.where(near, 1.0, STRANGER)
+        appeal = weight * view.entering
         # When nothing is left that might enter the front, the least hopeless come first.
         for row in map(int, np.lexsort((optimistic.sum(axis=1), -appeal))):
             if len(reasons) >= wanted:
