@@ -337,6 +337,32 @@ def test_what_was_never_negative_is_not_hoped_to_be(shift):
         assert "spread along the predicted front" in reason
 
 
+@pytest.mark.parametrize(("known", "half"), [(12, "enters the front"), (13, "spread along")])
+def test_of_designs_that_promise_the_same_neighbours_of_the_front_come_first(known, half):
+    class Plane(Corner):
+        space = evonas.Space(evonas.Integer("x", 0, 40), evonas.Integer("y", 0, 40))
+
+    class Alike(Told):
+        def predict(self, genomes, metrics):
+            n = len(genomes)
+            return {"cost": (np.full(n, 4.0), np.full(n, 0.1)),
+                    "error": (np.full(n, 6.0), np.full(n, 0.1))}  # fmt: skip
+
+    problem = Plane()
+    gate = SurrogateGate(problem, Forecast(problem, Alike(lambda g: {})), audits=0.0)
+    # The first dominates all others.
+    gate.observe(
+        [
+            Evaluation(Candidate(i, {"x": i, "y": i}, 0), Status.OK, {"cost": c, "error": c})
+            for i, c in enumerate(np.linspace(5.0, 9.0, known))
+        ]
+    )
+    stranger, neighbour = gate.judge([{"x": 30, "y": 30}, {"x": 30, "y": 0}], 1)
+    assert stranger is None
+    assert neighbour.decision is Decision.EVALUATE
+    assert half in neighbour.reason
+
+
 def test_cheap_metrics_are_computed_and_never_predicted():
     problem, surrogate = Cheap(), Told(lambda g: {"error": 1.0})
     forecast, _, unseen = observed(problem, surrogate)
