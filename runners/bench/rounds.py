@@ -61,6 +61,11 @@ def run(
     import pandas as pd
 
     oracle = Oracle(table_problem(table, maximise, minimise, genes))
+    if len(oracle.genomes) <= OPENING:
+        raise DataError(
+            f"table '{table}' has {len(oracle.genomes)} designs, all in the opening batch; "
+            f"it must have more than {OPENING}"
+        )
     report(f"a search of {budget} evaluations, {maximise} and {minimise}")
     rows = []
     with threadpool_limits(1):
@@ -74,11 +79,6 @@ def run(
             if known:
                 rows.append((known, end - start, plan != planned_on))
             known, planned_on, start = known + done, plan, end
-    if not rows:
-        raise DataError(
-            f"table '{table}' has {len(oracle.genomes)} designs, all in the opening batch; "
-            f"it must have more than {OPENING}"
-        )
     found = pd.DataFrame(rows, columns=["known", "seconds", "plan"])
     out.mkdir(parents=True, exist_ok=True)
     found.to_csv(out / "rounds.csv", index=False, float_format="%.4f", lineterminator="\n")

@@ -217,6 +217,18 @@ class Told:
         return {m: (np.array([v[m] for v in values]), np.full(len(values), 0.01)) for m in metrics}
 
 
+class Same(Told):
+    """A surrogate that predicts the same mean and deviation of a metric for every design."""
+
+    def __init__(self, **predictions):
+        super().__init__(None)
+        self.predictions = predictions
+
+    def predict(self, genomes, metrics):
+        n = len(genomes)
+        return {m: tuple(np.full(n, value) for value in self.predictions[m]) for m in metrics}
+
+
 class Cheap(Blocks):
     """Blocks of which one metric is computed rather than predicted."""
 
@@ -310,15 +322,9 @@ class Corner(evonas.Problem):
 
 @pytest.mark.parametrize("shift", [0.0, 1.0])
 def test_what_was_never_negative_is_not_hoped_to_be(shift):
-    class Unsure(Told):
-        def predict(self, genomes, metrics):
-            n = len(genomes)
-            return {"cost": (np.full(n, -1.0), np.full(n, 5.0)),
-                    "error": (np.full(n, 50.0), np.full(n, 0.01))}  # fmt: skip
-
     problem = Corner()
     problem.shift = shift
-    forecast = Forecast(problem, Unsure(lambda g: {}))
+    forecast = Forecast(problem, Same(cost=(-1.0, 5.0), error=(50.0, 0.01)))
     gate = SurrogateGate(problem, forecast, audits=0.0)
     designs = [{"size": size} for size in (0, *range(20, 40))]
     gate.observe(
@@ -342,14 +348,9 @@ def test_of_designs_that_promise_the_same_neighbours_of_the_front_come_first(kno
     class Plane(Corner):
         space = evonas.Space(evonas.Integer("x", 0, 40), evonas.Integer("y", 0, 40))
 
-    class Alike(Told):
-        def predict(self, genomes, metrics):
-            n = len(genomes)
-            return {"cost": (np.full(n, 4.0), np.full(n, 0.1)),
-                    "error": (np.full(n, 6.0), np.full(n, 0.1))}  # fmt: skip
-
     problem = Plane()
-    gate = SurrogateGate(problem, Forecast(problem, Alike(lambda g: {})), audits=0.0)
+    forecast = Forecast(problem, Same(cost=(4.0, 0.1), error=(6.0, 0.1)))
+    gate = SurrogateGate(problem, forecast, audits=0.0)
     # The first dominates all others.
     gate.observe(
         [
