@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from evonas.catalogue import Catalogue
 from evonas.forecast import Forecast
 from evonas.nsga2 import NSGA2, check_population
 from evonas.pareto import non_dominated
@@ -98,10 +99,10 @@ class LookAhead:
 
     Each ask starts NSGA-II from everything evaluated, runs it together with a Pareto local search
     for some generations in which predictions stand in for evaluations, and proposes the neighbours
-    of the front and the designs they came across. A space of no more designs than are asked for is
-    proposed as a whole. It begins with the extremes of the space, and what the surrogate chooses
-    from a Latin hypercube and random designs. It keeps no state but a count and its seed: what it
-    knows is in the forecast.
+    of the front and the designs they came across. Where there are no more designs than are asked
+    for, it proposes them all. It begins with the extremes of the space, and what the surrogate
+    chooses from a Latin hypercube and random designs. It keeps no state but a count and its seed:
+    what it knows is in the forecast.
 
     Args:
         problem: What is searched.
@@ -125,19 +126,19 @@ class LookAhead:
         self._opening = opening
         self._asks = 0
         self._begun: dict[str, Genome] = {}
+        self._catalogue = Catalogue(problem)
 
     def ask(self, n: int, seen: Container[str]) -> list[Genome]:
         """Propose up to ``n`` unseen canonical genomes, the most promising kinds first."""
         self._asks += 1
         rng = np.random.default_rng([self._seed, self._asks])
         found: dict[str, Genome] = {}
-        if self._forecast.ready and self._problem.space.size <= n:
-            space = self._problem.space
-            self._add(space.encode(list(space.enumerate())), seen, found)
+        if self._forecast.ready and self._catalogue.size <= n:
+            self._add(self._catalogue.codes(), seen, found)
             return list(found.values())
         if not self._forecast.ready:
             found = {key: g for key, g in self._first().items() if key not in seen}
-            ahead = NSGA2(self._problem, self._population, int(rng.integers(2**31)), opening=())
+            ahead = self._nsga2(rng)
         else:
             front = [evaluation.candidate.genome for evaluation in self._forecast.front()]
             near = neighbours(self._problem.space, front, rng)
@@ -170,7 +171,7 @@ class LookAhead:
         Each generation is made half by variation and half of neighbours of the designs that are
         predicted best so far: variation alone leaves many of those undiscovered.
         """
-        ahead = NSGA2(self._problem, self._population, int(rng.integers(2**31)), opening=())
+        ahead = self._nsga2(rng)
         ahead.tell(self._forecast.evaluations)
         least = self._forecast.least_costs()
         hoped = self._expected(list(found.values()), least)
@@ -193,6 +194,10 @@ class LookAhead:
             ahead.tell(latest)
             hoped += latest
         return ahead
+
+    def _nsga2(self, rng: np.random.Generator) -> NSGA2:
+        seed = int(rng.integers(2**31))
+        return NSGA2(self._problem, self._population, seed, (), self._catalogue)
 
     def _expected(self, genomes: Sequence[Genome], least: FloatArray) -> list[Evaluation]:
         """Make the evaluations that the forecast hopes for, no cost below the least possible."""
@@ -219,10 +224,9 @@ class LookAhead:
         for code in codes:
             if len(found) >= most:
                 return
-            genome = self._problem.canonical(self._problem.space.decode(code))
-            key = genome_key(genome)
-            if key not in seen:
-                found.setdefault(key, genome)
+            design = self._catalogue.unseen(code, seen, found)
+            if design is not None:
+                key, found[key] = design
 
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
         """Do nothing: evaluations come through the forecast."""

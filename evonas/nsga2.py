@@ -20,10 +20,11 @@ from pymoo.core.population import Population
 from pymoo.core.problem import Problem as PymooProblem
 from pymoo.core.termination import NoTermination
 
+from evonas.catalogue import Catalogue
 from evonas.errors import UsageError
 from evonas.problem import Problem
 from evonas.records import Evaluation
-from evonas.space import Choice, FloatArray, Genome, Integer, Real, Space, genome_key
+from evonas.space import Choice, FloatArray, Genome, Integer, Real, Space
 
 ENUMERABLE = 100_000
 """Spaces of at most this many designs are listed when mating finds too little unseen."""
@@ -133,9 +134,9 @@ class MixedMutation(Mutation):  # type: ignore[misc]
 class _Unseen(DuplicateElimination):  # type: ignore[misc]
     """Keeps the offspring whose canonical genome nobody has proposed before."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, catalogue: Catalogue) -> None:
         super().__init__()
-        self._problem = problem
+        self._catalogue = catalogue
         self.seen: Container[str] = ()
         self.taken: dict[str, Genome] = {}
 
@@ -144,12 +145,10 @@ class _Unseen(DuplicateElimination):  # type: ignore[misc]
 
     def take(self, codes: FloatArray) -> bool:
         """Remember the design with these codes; False when it is known already."""
-        genome = self._problem.canonical(self._problem.space.decode(codes))
-        key = genome_key(genome)
-        if key in self.seen or key in self.taken:
-            return False
-        self.taken[key] = genome
-        return True
+        found = self._catalogue.unseen(codes, self.seen, self.taken)
+        if found is not None:
+            key, self.taken[key] = found
+        return found is not None
 
     def do(self, pop: Population, *_: object, **__: object) -> Population:
         return pop[[self.take(individual.X) for individual in pop]] if len(pop) else pop
@@ -176,6 +175,7 @@ class NSGA2:
         population: Number of survivors, at least 2.
         seed: Of the generator that all decisions draw from.
         opening: The designs to begin with, as encoded vectors; left out, a random population.
+        catalogue: Of the problem; left out, it is made.
 
     Raises:
         UsageError: The population is smaller than 2.
@@ -187,11 +187,13 @@ class NSGA2:
         population: int = 40,
         seed: int = 0,
         opening: Sequence[FloatArray] | None = None,
+        catalogue: Catalogue | None = None,
     ) -> None:
         check_population(population)
         space = problem.space
         self._problem = problem
-        self._unseen = _Unseen(problem)
+        self._catalogue = catalogue or Catalogue(problem)
+        self._unseen = _Unseen(self._catalogue)
         self._listing: FloatArray | None = None
         self._algorithm = pymoo_nsga2.NSGA2(
             pop_size=population,
@@ -239,11 +241,11 @@ class NSGA2:
     def _fill(self, n: int) -> None:
         """Take random unseen designs: of a small space from its list, else by drawing."""
         space, taken = self._problem.space, self._unseen.taken
-        if space.size > ENUMERABLE:
+        if self._catalogue.size > ENUMERABLE:
             draws = space.sample((n - len(taken)) * DRAWS, self._rng)
         else:
             if self._listing is None:
-                self._listing = space.encode(list(space.enumerate()))
+                self._listing = self._catalogue.codes()
             draws = self._rng.permutation(self._listing)
         for codes in draws:
             if len(taken) == n:

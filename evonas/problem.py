@@ -121,6 +121,8 @@ class Problem(ABC):
             each up to its first colon.
         highlight: The numeric gene that figures colour the front by, if one tells designs apart.
         profiles: Fitted devices that its times are predicted for.
+        designs: Canonical genomes of the only designs that have values, where they can be listed
+            (the rows of a table); a search proposes no others.
         timed_models: File name, without ``.onnx``, of a model that :meth:`export` writes -> the
             metric that is its time in ms, or a fixed multiple of it.
     """
@@ -133,6 +135,7 @@ class Problem(ABC):
     notes: Sequence[str] = ()
     highlight: str | None = None
     profiles: Sequence[Profile] = ()
+    designs: Sequence[Genome] | None = None
     timed_models: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod

@@ -111,6 +111,14 @@ class ProblemSuite(ABC):
             assert set(values) == set(names)
             assert all(math.isfinite(value) for value in values.values())
 
+    def test_listed_designs_differ_are_canonical_and_have_values(self) -> None:
+        problem = self.make_problem()
+        designs = problem.designs or ()
+        assert len({genome_key(genome) for genome in designs}) == len(designs)
+        assert all(problem.canonical(genome) == genome for genome in designs)
+        for genome in designs[: self.evaluated]:
+            problem.evaluate(genome, [metric.name for metric in problem.metrics])
+
     def test_a_metric_asked_for_alone_has_the_same_value(self) -> None:
         problem = self.make_problem()
         names = [metric.name for metric in problem.metrics]
@@ -179,6 +187,14 @@ class OptimizerSuite(ABC):
         problem = self.make_problem()
         genomes = self.course(self.make_optimizer(problem, 1), problem, [20] * 10, set())
         assert len({genome_key(genome) for genome in genomes}) == len(genomes) == 200
+
+    def test_of_listed_designs_each_is_proposed_once_and_nothing_else(self) -> None:
+        problem = self.make_problem()
+        problem.designs = sample_designs(problem, 50)
+        optimizer = self.make_optimizer(problem, 2)
+        genomes = self.course(optimizer, problem, [20, 20, 20, 20], set())
+        listed = {genome_key(genome) for genome in problem.designs}
+        assert sorted(genome_key(genome) for genome in genomes) == sorted(listed)
 
     def test_the_seed_decides(self) -> None:
         problem = self.make_problem()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -27,7 +28,7 @@ BOUND = re.compile(r"\s*(?P<metric>.+?)\s*(?P<sign><=|>=)\s*(?P<bound>\S+)\s*")
 class TableProblem(Problem):
     """Any CSV or Parquet file of measured designs.
 
-    A genome that the table does not hold is infeasible.
+    A genome that the table does not hold is infeasible, and a search proposes none.
 
     Args:
         table: Path of a ``.csv`` or ``.parquet`` file with one row a design.
@@ -100,6 +101,8 @@ class TableProblem(Problem):
         genes_of_table = (_gene(frame[g], kinds.get(g), table) for g in gene_columns)
         self.space = Space(*(replace(g, when=conditions.get(g.name)) for g in genes_of_table))
         self._rows = self._index(frame, gene_columns, columns, table, repeats)
+        if len(self._rows) < self.space.size:
+            self.designs = [self.space.canonical(json.loads(key)) for key in self._rows]
 
     def _index(
         self,

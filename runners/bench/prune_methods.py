@@ -52,7 +52,7 @@ class Oracle:
         self.problem = problem
         self.genomes: list[Genome] = []
         rows = []
-        for genome in problem.space.enumerate():
+        for genome in problem.designs or problem.space.enumerate():
             try:
                 values = problem.evaluate(genome, [])
             except InfeasibleError:

@@ -1,0 +1,90 @@
+"""Which designs a search may propose: any of the space, or those that the problem lists."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evonas.problem import Problem
+from evonas.space import Choice, FloatArray, Genome, Space, genome_key
+
+
+class Catalogue:
+    """Turns encoded vectors into designs that may be proposed.
+
+    Where a problem lists its designs, a vector that is none of them becomes the nearest one that
+    nobody has proposed. This is a repair operator: variation knows nothing of the list.
+
+    Args:
+        problem: Gives the space and, maybe, the list.
+
+    Attributes:
+        size: How many designs there are, at most; may be infinite.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self.size = problem.space.size
+        self._listed: dict[str, Genome] = {}
+        if problem.designs is not None:
+            # Ties go to what comes first, which should not be for the table to decide.
+            order = np.random.default_rng(0).permutation(len(problem.designs))
+            self._listed = {genome_key(g): g for g in (problem.designs[i] for i in order)}
+            self._keys = list(self._listed)
+            self._codes = problem.space.encode(list(self._listed.values()))
+            self._columns = _columns(problem.space)
+            self._places = self._place(self._codes)
+            self._squares = np.square(self._places).sum(axis=1)
+            self.size = len(self._listed)
+
+    def codes(self) -> FloatArray:
+        """Encode every design there is; shape (designs, genes)."""
+        if self._listed:
+            return self._codes
+        return self._problem.space.encode(list(self._problem.space.enumerate()))
+
+    def unseen(self, code: FloatArray, *seen: Container[str]) -> tuple[str, Genome] | None:
+        """Decode a vector of shape (genes,).
+
+        Args:
+            code: The vector.
+            seen: Keys of the designs that are taken.
+
+        Returns:
+            A canonical genome that is not taken, and its key; ``None`` if there is none.
+        """
+        genome = self._problem.canonical(self._problem.space.decode(code))
+        key = genome_key(genome)
+        if not self._listed or key in self._listed:
+            return None if any(key in keys for keys in seen) else (key, genome)
+        place = self._place(self._problem.space.encode([genome]))[0]
+        # But for what is the same for all; equal distances are to be equal.
+        distances = np.round(self._squares - 2 * (self._places @ place), 9)
+        for row in distances.argsort(kind="stable"):
+            key = self._keys[row]
+            if not any(key in keys for keys in seen):
+                return key, self._listed[key]
+        return None
+
+    def _place(self, codes: FloatArray) -> FloatArray:
+        """Place designs so that a gene that differs as much as it can is a distance of 1.
+
+        Returns:
+            Shape (designs, columns): one column an option of a choice, one for any other gene.
+        """
+        genes, options, lower, span = self._columns
+        own = codes[:, genes]
+        return np.where(options < 0, (own - lower) / span, (own == options) / np.sqrt(2))
+
+
+def _columns(space: Space) -> tuple[NDArray[np.intp], FloatArray, FloatArray, FloatArray]:
+    """Give of each column of a place the gene, the option or -1, the gene's lower end and span."""
+    columns = [
+        (number, float(option), gene.lower, gene.upper - gene.lower or 1.0)
+        for number, gene in enumerate(space.genes)
+        for option in (range(len(gene.options)) if isinstance(gene, Choice) else (-1,))
+    ]
+    genes, options, lower, span = map(np.array, zip(*columns, strict=True))
+    return genes, options, lower, span
