@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evonas.problem import Problem
 from evonas.space import Choice, FloatArray, Genome, Space, genome_key
+
+FEW = 64
+"""Listed designs among which an unseen one is looked for before all are sorted."""
 
 
 class Catalogue:
@@ -59,14 +62,21 @@ class Catalogue:
         key = genome_key(genome)
         if not self._listed or key in self._listed:
             return None if any(key in keys for keys in seen) else (key, genome)
-        place = self._place(self._problem.space.encode([genome]))[0]
-        # But for what is the same for all; equal distances are to be equal.
-        distances = np.round(self._squares - 2 * (self._places @ place), 9)
-        for row in distances.argsort(kind="stable"):
+        for row in self._nearest(genome):
             key = self._keys[row]
             if not any(key in keys for keys in seen):
                 return key, self._listed[key]
         return None
+
+    def _nearest(self, genome: Genome) -> Iterator[int]:
+        """Give the rows of the list, the nearest first; the first ones twice."""
+        place = self._place(self._problem.space.encode([genome]))[0]
+        # But for what is the same for all; equal distances are to be equal.
+        distances = np.round(self._squares - 2 * (self._places @ place), 9)
+        few = min(FEW, len(distances)) - 1
+        close = np.sort(np.argpartition(distances, few)[: few + 1])
+        yield from close[distances[close].argsort(kind="stable")]
+        yield from distances.argsort(kind="stable")
 
     def _place(self, codes: FloatArray) -> FloatArray:
         """Place designs so that a gene that differs as much as it can is a distance of 1.

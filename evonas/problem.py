@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from evonas.errors import ProblemError, did_you_mean
+from evonas.errors import ProblemError, SpaceError, did_you_mean
 from evonas.space import FloatArray, Genome, Space, Value
 
 if TYPE_CHECKING:
@@ -307,6 +307,18 @@ def check_problem(problem: Problem) -> None:
             f"problem '{name}' highlights an unknown gene '{problem.highlight}'"
             + did_you_mean(str(problem.highlight), problem.space.names)
         )
+    if problem.designs is not None and not len(problem.designs):
+        raise ProblemError(f"problem '{name}' lists no designs; leave 'designs' out to allow all")
+    for number, genome in enumerate(problem.designs or ()):
+        try:
+            canonical = problem.canonical(problem.space.validate(genome))
+        except SpaceError as error:
+            raise ProblemError(f"problem '{name}', design {number + 1}: {error}") from error
+        if canonical != genome:
+            raise ProblemError(
+                f"problem '{name}', design {number + 1} is {genome}; "
+                f"its canonical form is {canonical}"
+            )
     for model, metric in problem.timed_models.items():
         if metric not in searched:
             raise ProblemError(

@@ -37,6 +37,18 @@ class Good(evonas.Problem):
             {"metrics": [*Good.metrics, Metric("size", genes=["wdith"])]},
             "unknown gene 'wdith'; did you mean 'width'",
         ),
+        ({"designs": []}, "lists no designs"),
+        ({"designs": [{"layers": 1, "width": 9}]}, "design 1: gene 'width' is 9"),
+        (
+            {
+                "space": Space(
+                    Integer("layers", 1, 4), Integer("width", 1, 8, when={"layers": [2]})
+                ),
+                "designs": [{"layers": 1, "width": 2}],
+            },
+            "design 1 is .*; its canonical form is {'layers': 1}",
+        ),
+        ({"designs": [{"layers": 1, "wdith": 2}]}, "did you mean 'width'"),
         ({"timed_models": {"net": "latncy_ms"}}, "model 'net' by 'latncy_ms', which .*mean 'laten"),
         ({"timed_models": {"net": "latency_ms"}}, "'timed_models', but exports no models"),
     ],
