@@ -281,14 +281,20 @@ class Journal:
         return None if row is None else (row[0], row[1], json.loads(row[2]))
 
     def counts(self) -> dict[str, int]:
-        """Count candidates by decision and evaluations by status."""
-        counts = {"proposed": 0}
+        """Count designs, by decision, too, and evaluations by status.
+
+        A design that was pruned and let through later counts as the latter.
+        """
+        counts = {}
         for table, column in (("candidates", "decision"), ("evaluations", "status")):
             for name, count in self._connection.execute(
                 f"SELECT {column}, COUNT(*) FROM {table} GROUP BY {column}"
             ):
                 counts[name] = count
-                counts["proposed"] += count if table == "candidates" else 0
+        designs = "SELECT COUNT(DISTINCT genome) FROM candidates"
+        counts["proposed"] = self._connection.execute(designs).fetchone()[0]
+        let_through = sum(counts.get(d, 0) for d in Decision if d is not Decision.PRUNE)
+        counts["prune"] = counts["proposed"] - let_through
         return counts
 
 

@@ -67,9 +67,9 @@ class Progress:
     """Where a search stands.
 
     Args:
-        proposed: Candidates so far.
+        proposed: Designs so far.
         evaluated: Evaluations so far, failures included.
-        pruned: Candidates that the gate kept from being evaluated.
+        pruned: Designs that the gate has kept from being evaluated.
         failed: Evaluations that failed or ran out of time.
         front_size: Members of the front.
         hypervolume: Relative to the box of the first evaluations, see
@@ -193,10 +193,9 @@ class Search:
         self._gate.resume([(candidate.genome, verdict) for candidate, verdict in candidates])
         for candidate, verdict in candidates:
             self._proposed += 1
-            if verdict.decision is Decision.PRUNE:
-                self._pruned.add(genome_key(candidate.genome))
-            else:
-                self._seen.add(genome_key(candidate.genome))
+            pruned = verdict.decision is Decision.PRUNE
+            self._remember(genome_key(candidate.genome), pruned)
+            if not pruned:
                 self._pending[candidate.id] = candidate
         evaluations = self._journal.evaluations()
         for evaluation in evaluations:
@@ -259,7 +258,7 @@ class Search:
                 continue
             judged.append((Candidate(self._proposed, genome, self._batch), verdict))
             self._proposed += 1
-            (self._pruned if pruned else self._seen).add(key)
+            self._remember(key, pruned)
         state = {
             "optimizer": self._optimizer.state(),
             "seconds": self._seconds,
@@ -272,6 +271,14 @@ class Search:
         for candidate in accepted:
             self._dispatch(candidate)
         self._report()
+
+    def _remember(self, key: str, pruned: bool) -> None:
+        """Note a verdict; what was pruned may be evaluated later, when nothing better is left."""
+        if pruned:
+            self._pruned.add(key)
+        else:
+            self._pruned.discard(key)
+            self._seen.add(key)
 
     def _dispatch(self, candidate: Candidate) -> None:
         """Submit what is not in memory; wait while another candidate is measuring it."""
@@ -343,7 +350,7 @@ class Search:
         if self._budget.seconds is not None:
             shares.append(seconds / self._budget.seconds)
         return Progress(
-            proposed=self._proposed,
+            proposed=len(self._seen) + len(self._pruned),
             evaluated=self._evaluated,
             pruned=len(self._pruned),
             failed=self._failed,

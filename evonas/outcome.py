@@ -11,7 +11,7 @@ import numpy as np
 
 from evonas.front import cost_array
 from evonas.records import Candidate, Decision, Evaluation, Status, Verdict
-from evonas.space import FloatArray
+from evonas.space import FloatArray, genome_key
 
 CONFIDENCE = 0.95
 """Of the interval of the rate of wrong prunes."""
@@ -36,13 +36,16 @@ def surrogate_report(
         evaluations: Of the run.
 
     Returns:
-        ``spared_share``: pruned designs among all pruned or evaluated; ``wrong_prune_rate`` and
+        ``spared_share``: pruned designs among all pruned or evaluated, one that was pruned first
+        and evaluated later being among the latter; ``wrong_prune_rate`` and
         ``wrong_prune_interval`` (95%, Wilson 1927), ``None`` without an audit; for each predicted
         metric ``rank_agreement`` (Spearman) and ``coverage`` (share of values within the
         prediction's 90% interval).
     """
-    decisions = [verdict.decision for _, verdict in candidates]
-    pruned = decisions.count(Decision.PRUNE)
+    keys: dict[bool, set[str]] = {True: set(), False: set()}
+    for candidate, verdict in candidates:
+        keys[verdict.decision is Decision.PRUNE].add(genome_key(candidate.genome))
+    pruned = len(keys[True] - keys[False])
     judged = [
         _enters(description, evaluation, evaluations)
         for evaluation in _audited(candidates, evaluations)

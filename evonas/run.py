@@ -109,7 +109,7 @@ class Run:
             "proposed": counts["proposed"],
             "evaluated": len(evaluations),
             "probes": meta["description"].get("probes", {}),
-            "pruned": counts.get("prune", 0),
+            "pruned": counts["prune"],
             "audited": counts.get("audit", 0),
             "failed": counts.get("failed", 0) + counts.get("timeout", 0),
             "infeasible": counts.get("infeasible", 0),

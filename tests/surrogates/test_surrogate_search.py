@@ -364,6 +364,29 @@ def test_of_designs_that_promise_the_same_neighbours_of_the_front_come_first(kno
     assert half in neighbour.reason
 
 
+def test_what_is_pruned_and_evaluated_in_the_end_is_not_called_spared(tmp_path):
+    class Together(evonas.Problem):
+        """Two costs that rise together: one design dominates all others."""
+
+        space = evonas.Space(evonas.Integer("x", 1, 10), evonas.Integer("y", 1, 10))
+        metrics = (evonas.Metric("cost"), evonas.Metric("size"))
+        objectives = (evonas.Objective("cost"), evonas.Objective("size"))
+
+        def evaluate(self, genome, metrics):
+            return {"cost": float(genome["x"] + genome["y"]), "size": 2.0 * genome["x"] + 1}
+
+    run = evonas.search(
+        Together(), evaluations=200, surrogate="default", workers=1, out=tmp_path / "run", **QUIET
+    )
+    with Journal.read(tmp_path / "run") as journal:
+        decisions = [verdict.decision for _, verdict in journal.candidates()]
+    assert Decision.PRUNE in decisions
+    status = run.status()
+    assert status["state"] == "exhausted"
+    assert (status["proposed"], status["evaluated"], status["pruned"]) == (100, 100, 0)
+    assert status["spared_share"] == 0
+
+
 def test_cheap_metrics_are_computed_and_never_predicted():
     problem, surrogate = Cheap(), Told(lambda g: {"error": 1.0})
     forecast, _, unseen = observed(problem, surrogate)
