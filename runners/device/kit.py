@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from evonas import plugins
+from evonas.catalogue import Catalogue
 from evonas.errors import DataError, InfeasibleError, ProblemError
 from evonas.problem import Problem, Report
-from evonas.space import FloatArray, Value, genome_key
+from evonas.space import FloatArray, Value
 from runners.device.formats import FORMAT, identify
 from runners.device.measure import processor
 
@@ -186,14 +187,13 @@ def sample_designs(
     problem: Problem, count: int, rng: np.random.Generator
 ) -> list[dict[str, Value]]:
     """Draw distinct designs in canonical form, the ends of all genes among them."""
-    space = problem.space
+    space, catalogue = problem.space, Catalogue(problem)
     found: dict[str, dict[str, Value]] = {}
-    codes = [space.lower, space.upper, *space.sample(TRIES * count, rng)]
-    for code in codes:
-        genome = dict(problem.canonical(space.decode(code)))
-        found.setdefault(genome_key(genome), genome)
+    for code in (space.lower, space.upper, *space.sample(TRIES * count, rng)):
         if len(found) == count:
             break
+        if design := catalogue.unseen(code, found):
+            found[design[0]] = dict(design[1])
     return list(found.values())
 
 

@@ -70,6 +70,13 @@ PROBLEM = """
             }
 
 
+    class Listed(Stack):
+        designs = [
+            {"head": head, "tail": 14 - 2 * head, "size": size}
+            for head in range(4, 8) for size in (16, 48, 80)
+        ]
+
+
     class NoModels(Stack):
         timed_models = {}
 
@@ -144,6 +151,14 @@ def fit(made, tmp_path, capsys):
         return code, *capsys.readouterr()
 
     return run
+
+
+def test_of_listed_designs_only_those_are_in_a_kit(made):
+    assert main(probe(made, "Listed", "listed")) == 0
+    content = json.loads((made / "listed" / "kit.json").read_text())
+    sizes = [16, 48, 80]
+    listed = [(head, 14 - 2 * head, size) for head in range(4, 8) for size in sizes]
+    assert sorted(tuple(design.values()) for design in content["designs"]) == listed
 
 
 def test_a_kit_holds_what_a_device_and_a_fit_need(made):
