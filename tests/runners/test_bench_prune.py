@@ -46,6 +46,20 @@ def test_every_row_is_evaluated_once_and_all_of_them_are_the_true_front(oracle, 
     assert curve[-1] == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("method", ["plain", "random", "evonas"])
+def test_a_part_of_a_space_too_large_to_list_is_a_table_too(tmp_path, method):
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(rng.integers(0, 10, (60, 15)), columns=[f"g{i}" for i in range(15)])
+    genes = list(rows.columns)
+    rows["ms"], rows["accuracy"] = rows.sum(axis=1), rows["g0"] + rng.normal(0, 1, 60)
+    rows.to_csv(tmp_path / "part.csv", index=False)
+    problem = TableProblem(
+        str(tmp_path / "part.csv"), genes=genes, maximise="accuracy", minimise="ms"
+    )
+    order = list(searches.METHODS[method](searches.Oracle(problem), 0))
+    assert sorted(order) == list(range(60))
+
+
 @pytest.mark.parametrize("method", ["optuna-nsga2", "optuna-tpe"])
 def test_optuna_joins_when_it_is_installed(oracle, method):
     pytest.importorskip("optuna")
