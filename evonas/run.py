@@ -414,13 +414,9 @@ def _go(
     observer: Observer | None,
     report: Report,
 ) -> None:
-    from threadpoolctl import threadpool_limits
-
     settings = journal.meta()["settings"]
     grace = settings.get("grace")
-    # Workers have the other cores. Threads that wait for each other on a busy core make the small
-    # matrices of a surrogate take eight times as long.
-    with threadpool_limits(1), StopRequest(report, grace) as stop:
+    with StopRequest(report, grace) as stop:
         progress = Search(
             problem=problem,
             journal=journal,

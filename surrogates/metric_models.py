@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from threadpoolctl import ThreadpoolController
+
 from evonas import Genome, Problem
 from evonas.scaling import LogBelow, Standard
 from evonas.space import FloatArray
 from surrogates.blend import Blend
 from surrogates.features import Group, metric_views, monotone_genes
 from surrogates.telling import opening
+
+ALGEBRA = ThreadpoolController()
+"""Keeps linear algebra to one thread. Workers have the other cores, and threads that wait for each
+other on a busy core make the small matrices of these models take eight times as long."""
 
 
 class MetricModels:
@@ -32,20 +38,23 @@ class MetricModels:
 
     def opening(self, genomes: Sequence[Genome], n: int) -> list[int]:
         """Choose what to begin with; see the protocol."""
-        return opening(self._problem, genomes, n)
+        with ALGEBRA.limit(limits=1):
+            return opening(self._problem, genomes, n)
 
     def fit(self, genomes: Sequence[Genome], values: Mapping[str, FloatArray]) -> None:
         """Fit the models of the metrics in ``values``; see the protocol."""
         views = self._views(genomes, list(values))
-        for metric, column in values.items():
-            self._models[metric].fit(views[metric], column)
+        with ALGEBRA.limit(limits=1):
+            for metric, column in values.items():
+                self._models[metric].fit(views[metric], column)
 
     def predict(
         self, genomes: Sequence[Genome], metrics: Sequence[str]
     ) -> dict[str, tuple[FloatArray, FloatArray]]:
         """Predict mean and standard deviation; see the protocol."""
         views = self._views(genomes, metrics)
-        return {metric: self._models[metric].predict(views[metric]) for metric in metrics}
+        with ALGEBRA.limit(limits=1):
+            return {metric: self._models[metric].predict(views[metric]) for metric in metrics}
 
     def _views(self, genomes: Sequence[Genome], metrics: Sequence[str]) -> dict[str, list[Group]]:
         """Describe genomes to each metric's model; metrics with no direction share the views."""

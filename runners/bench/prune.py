@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from evonas.errors import DataError, UsageError, did_you_mean
 from evonas.outcome import wilson_interval
@@ -154,8 +153,7 @@ def compare(
         stop = shares[max(MARKS)] if shares else np.inf
         results = []
         for seed in range(seeds):
-            with threadpool_limits(1):
-                results.append(finished.search(oracle, method, seed, limit, stop))
+            results.append(finished.search(oracle, method, seed, limit, stop))
             report(f"  {method}, seed {seed}: {results[-1][0][-1]:.4f}")
         own = curves[method] = np.array([curve for curve, _ in results])
         if method == "plain":

@@ -12,7 +12,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info, threadpool_limits
 
 import evonas
 from evonas import Evaluation, Status
@@ -194,19 +193,6 @@ def test_nothing_is_measured_twice():
         # operations depend on 3 of the 5 genes only: 4 x 12 x 3 values.
         assert measured["operations"] <= 144
         assert all(set(d.metrics) == {"error", "operations"} for d in run.front.designs)
-
-
-def test_a_search_does_its_algebra_on_one_thread():
-    threads = set()
-
-    class Watching(Blocks):
-        def evaluate(self, genome, metrics):
-            threads.update(i["num_threads"] for i in threadpool_info() if i["user_api"] == "blas")
-            return super().evaluate(genome, metrics)
-
-    with threadpool_limits(2):
-        evonas.search(Watching(), evaluations=3, runner="serial", report=lambda line: None)
-    assert threads == {1}
 
 
 def test_a_failure_is_counted_and_never_told():

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 from sklearn.gaussian_process import kernels
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from evonas import Choice, Integer, Metric, Objective, Problem, Real, Space
 from evonas.outcome import rank_agreement
@@ -315,3 +316,32 @@ def test_predictions_are_monotone_whatever_the_noise_and_the_features(problem):
         predicted = models.predict(wider, ["ms", "error"])
         assert (np.diff(predicted["ms"][0]) >= -1e-9).all()
         assert (np.diff(predicted["error"][0]) <= 1e-9).all()
+
+
+def blas_threads():
+    return {i["num_threads"] for i in threadpool_info() if i["user_api"] == "blas"}
+
+
+def test_models_do_their_algebra_on_one_thread(monkeypatch):
+    threads = []
+
+    class Watching(GaussianProcess):
+        def fit(self, features, scores):
+            threads.append(blas_threads())
+            super().fit(features, scores)
+
+        def predict(self, features):
+            threads.append(blas_threads())
+            return super().predict(features)
+
+    monkeypatch.setattr("surrogates.blend.GaussianProcess", Watching)
+    problem = Net()
+    codes = problem.space.sample(12, np.random.default_rng(0))
+    genomes = [problem.space.decode(code) for code in codes]
+    models = MetricModels(problem)
+    with threadpool_limits(2):
+        models.fit(genomes, {"error": np.arange(12.0)})
+        models.predict(genomes, ["error"])
+        assert blas_threads() == {2}
+    assert len(threads) > 2
+    assert all(found == {1} for found in threads)
