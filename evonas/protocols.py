@@ -15,6 +15,9 @@ class Optimizer(Protocol):
     def ask(self, n: int, seen: Container[str]) -> list[Genome]:
         """Propose up to ``n`` canonical genomes that are not in ``seen`` and differ.
 
+        Where a problem lists its designs, they are among these
+        (:class:`evonas.catalogue.Catalogue` sees to that).
+
         Args:
             n: How many are wanted, at least 1.
             seen: Keys (:func:`evonas.space.genome_key`) of all designs proposed before.
