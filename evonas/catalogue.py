@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,18 +36,17 @@ class Catalogue:
             # Ties go to what comes first, which should not be for the table to decide.
             order = np.random.default_rng(0).permutation(len(problem.designs))
             self._listed = {genome_key(g): g for g in (problem.designs[i] for i in order)}
-            self._keys = list(self._listed)
-            self._codes = problem.space.encode(list(self._listed.values()))
+            self._pairs = list(self._listed.items())
             self._columns = _columns(problem.space)
-            self._places = self._place(self._codes)
+            self._places = self._place(self.codes)
             self._squares = np.square(self._places).sum(axis=1)
             self.size = len(self._listed)
 
+    @cached_property
     def codes(self) -> FloatArray:
-        """Encode every design there is; shape (designs, genes)."""
-        if self._listed:
-            return self._codes
-        return self._problem.space.encode(list(self._problem.space.enumerate()))
+        """Every design there is, encoded; shape (designs, genes)."""
+        space = self._problem.space
+        return space.encode(list(self._listed.values() or space.enumerate()))
 
     def unseen(self, code: FloatArray, *seen: Container[str]) -> tuple[str, Genome] | None:
         """Decode a vector of shape (genes,).
@@ -60,16 +60,14 @@ class Catalogue:
         """
         genome = self._problem.canonical(self._problem.space.decode(code))
         key = genome_key(genome)
-        if not self._listed or key in self._listed:
-            return None if any(key in keys for keys in seen) else (key, genome)
-        for row in self._nearest(genome):
-            key = self._keys[row]
-            if not any(key in keys for keys in seen):
-                return key, self._listed[key]
+        itself = not self._listed or key in self._listed
+        for found in [(key, genome)] if itself else self._nearest(genome):
+            if not any(found[0] in keys for keys in seen):
+                return found
         return None
 
-    def _nearest(self, genome: Genome) -> Iterator[int]:
-        """Give the rows of the list, the nearest first; the first ones twice."""
+    def _nearest(self, genome: Genome) -> Iterator[tuple[str, Genome]]:
+        """Give what is listed, with its keys, the nearest first; the first ones twice."""
         place = self._place(self._problem.space.encode([genome]))[0]
         # But for what is the same for all; equal distances are to be equal. Unlike a product by @,
         # a sum takes no threads, which would wait for each other where workers keep cores busy.
@@ -77,8 +75,10 @@ class Catalogue:
         distances = np.round(self._squares - 2 * products, 9)
         few = min(FEW, len(distances)) - 1
         close = np.sort(np.argpartition(distances, few)[: few + 1])
-        yield from close[distances[close].argsort(kind="stable")]
-        yield from distances.argsort(kind="stable")
+        for row in close[distances[close].argsort(kind="stable")]:
+            yield self._pairs[row]
+        for row in distances.argsort(kind="stable"):
+            yield self._pairs[row]
 
     def _place(self, codes: FloatArray) -> FloatArray:
         """Place designs so that a gene that differs as much as it can is a distance of 1.

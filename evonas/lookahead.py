@@ -134,7 +134,7 @@ class LookAhead:
         rng = np.random.default_rng([self._seed, self._asks])
         found: dict[str, Genome] = {}
         if self._forecast.ready and self._catalogue.size <= n:
-            self._add(self._catalogue.codes(), seen, found)
+            self._add(self._catalogue.codes, seen, found)
             return list(found.values())
         if not self._forecast.ready:
             found = {key: g for key, g in self._first().items() if key not in seen}

@@ -194,7 +194,6 @@ class NSGA2:
         self._problem = problem
         self._catalogue = catalogue or Catalogue(problem)
         self._unseen = _Unseen(self._catalogue)
-        self._listing: FloatArray | None = None
         self._algorithm = pymoo_nsga2.NSGA2(
             pop_size=population,
             crossover=MixedCrossover(space),
@@ -244,9 +243,7 @@ class NSGA2:
         if self._catalogue.size > ENUMERABLE:
             draws = space.sample((n - len(taken)) * DRAWS, self._rng)
         else:
-            if self._listing is None:
-                self._listing = self._catalogue.codes()
-            draws = self._rng.permutation(self._listing)
+            draws = self._rng.permutation(self._catalogue.codes)
         for codes in draws:
             if len(taken) == n:
                 return

@@ -42,10 +42,9 @@ def surrogate_report(
         metric ``rank_agreement`` (Spearman) and ``coverage`` (share of values within the
         prediction's 90% interval).
     """
-    keys: dict[bool, set[str]] = {True: set(), False: set()}
-    for candidate, verdict in candidates:
-        keys[verdict.decision is Decision.PRUNE].add(genome_key(candidate.genome))
-    pruned = len(keys[True] - keys[False])
+    designs = {genome_key(candidate.genome) for candidate, _ in candidates}
+    let_through = sum(verdict.decision is not Decision.PRUNE for _, verdict in candidates)
+    pruned = len(designs) - let_through
     judged = [
         _enters(description, evaluation, evaluations)
         for evaluation in _audited(candidates, evaluations)

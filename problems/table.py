@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -100,9 +99,9 @@ class TableProblem(Problem):
                     )
         genes_of_table = (_gene(frame[g], kinds.get(g), table) for g in gene_columns)
         self.space = Space(*(replace(g, when=conditions.get(g.name)) for g in genes_of_table))
-        self._rows = self._index(frame, gene_columns, columns, table, repeats)
-        if len(self._rows) < self.space.size:
-            self.designs = [self.space.canonical(json.loads(key)) for key in self._rows]
+        designs, self._rows = self._index(frame, gene_columns, columns, table, repeats)
+        if len(designs) < self.space.size:
+            self.designs = designs
 
     def _index(
         self,
@@ -111,8 +110,8 @@ class TableProblem(Problem):
         metrics: list[str],
         table: str,
         repeats: str,
-    ) -> dict[str, tuple[float, ...]]:
-        """Map the key of every design to its metrics, in the order of ``self.metrics``."""
+    ) -> tuple[list[Genome], dict[str, tuple[float, ...]]]:
+        """List the designs, and map their keys to metrics in the order of ``self.metrics``."""
         import numpy as np
 
         values = frame[metrics].to_numpy(object)
@@ -132,9 +131,9 @@ class TableProblem(Problem):
         if repeats not in ("refuse", "mean"):
             raise ConfigError(f"repeats is {repeats!r}; it must be 'refuse' or 'mean'")
         decoded = (frame[g].tolist() for g in genes)
-        designs = (dict(zip(genes, row, strict=True)) for row in zip(*decoded, strict=True))
+        designs = [dict(zip(genes, row, strict=True)) for row in zip(*decoded, strict=True)]
         if any(gene.when for gene in self.space.genes):
-            designs = (self.space.canonical(design) for design in designs)
+            designs = [self.space.canonical(design) for design in designs]
         keys = [genome_key(design) for design in designs]
         rows: dict[str, list[int]] = {}
         for number, key in enumerate(keys):
@@ -145,7 +144,7 @@ class TableProblem(Problem):
                 f"table '{table}' holds the same design in rows {first + 1} and {second + 1}; "
                 "remove one, or set repeats to 'mean'"
             )
-        return {
+        return [designs[found[0]] for found in rows.values()], {
             key: tuple(float(v) for v in numbers[found].mean(axis=0)) for key, found in rows.items()
         }
 

@@ -33,7 +33,7 @@ LISTED = (
 
 def unseen(problem, genome, *taken):
     [code] = problem.space.encode([genome])
-    found = Catalogue(problem).unseen(code, {genome_key(taken) for taken in taken})
+    found = Catalogue(problem).unseen(code, {genome_key(design) for design in taken})
     return None if found is None else found[1]
 
 
@@ -44,7 +44,7 @@ def test_every_design_of_a_space_may_be_proposed_once():
     assert unseen(problem, design, design) is None
     catalogue = Catalogue(problem)
     assert catalogue.size == problem.space.size == 30
-    assert len(catalogue.codes()) == 3 * 3 + 2 * 6
+    assert len(catalogue.codes) == 3 * 3 + 2 * 6
 
 
 @pytest.mark.parametrize(
@@ -69,4 +69,4 @@ def test_what_is_taken_is_passed_over():
     assert unseen(problem, outside, *LISTED) is None
     # A listed design that is taken is known, as in any space.
     assert unseen(problem, LISTED[0], LISTED[0]) is None
-    assert Catalogue(problem).size == len(Catalogue(problem).codes()) == 4
+    assert Catalogue(problem).size == len(Catalogue(problem).codes) == 4
