@@ -24,6 +24,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from evonas.catalogue import Catalogue
 from evonas.errors import InfeasibleError, RunError, RunLockedError
 from evonas.journal import Journal
 from evonas.problem import Problem, check_problem
@@ -45,9 +46,10 @@ __all__ = [
 
 
 def sample_designs(problem: Problem, n: int, seed: int = 0) -> list[Genome]:
-    """Draw random canonical genomes of a problem."""
-    rng = np.random.default_rng(seed)
-    return [problem.canonical(problem.space.decode(x)) for x in problem.space.sample(n, rng)]
+    """Draw random canonical genomes of a problem, of those that it lists if it does."""
+    rng, catalogue = np.random.default_rng(seed), Catalogue(problem)
+    drawn = (catalogue.unseen(code) for code in problem.space.sample(n, rng))
+    return [genome for _, genome in filter(None, drawn)]
 
 
 class ProblemSuite(ABC):
