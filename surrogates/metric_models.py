@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from threadpoolctl import ThreadpoolController
-
 from evonas import Genome, Problem
 from evonas.scaling import LogBelow, Standard
 from evonas.space import FloatArray
 from surrogates.blend import Blend
 from surrogates.features import Group, metric_views, monotone_genes
 from surrogates.telling import opening
-
-ALGEBRA = ThreadpoolController()
-"""Keeps linear algebra to one thread. Workers have the other cores, and threads that wait for each
-other on a busy core make the small matrices of these models take eight times as long."""
+from surrogates.threads import one_thread
 
 
 class MetricModels:
@@ -36,25 +31,25 @@ class MetricModels:
             for m in problem.metrics
         }
 
+    @one_thread
     def opening(self, genomes: Sequence[Genome], n: int) -> list[int]:
         """Choose what to begin with; see the protocol."""
-        with ALGEBRA.limit(limits=1):
-            return opening(self._problem, genomes, n)
+        return opening(self._problem, genomes, n)
 
+    @one_thread
     def fit(self, genomes: Sequence[Genome], values: Mapping[str, FloatArray]) -> None:
         """Fit the models of the metrics in ``values``; see the protocol."""
         views = self._views(genomes, list(values))
-        with ALGEBRA.limit(limits=1):
-            for metric, column in values.items():
-                self._models[metric].fit(views[metric], column)
+        for metric, column in values.items():
+            self._models[metric].fit(views[metric], column)
 
+    @one_thread
     def predict(
         self, genomes: Sequence[Genome], metrics: Sequence[str]
     ) -> dict[str, tuple[FloatArray, FloatArray]]:
         """Predict mean and standard deviation; see the protocol."""
         views = self._views(genomes, metrics)
-        with ALGEBRA.limit(limits=1):
-            return {metric: self._models[metric].predict(views[metric]) for metric in metrics}
+        return {metric: self._models[metric].predict(views[metric]) for metric in metrics}
 
     def _views(self, genomes: Sequence[Genome], metrics: Sequence[str]) -> dict[str, list[Group]]:
         """Describe genomes to each metric's model; metrics with no direction share the views."""

@@ -11,6 +11,7 @@ import numpy as np
 from evonas.device_profile import NORMAL_QUANTILE
 from evonas.errors import DataError
 from evonas.space import FloatArray
+from surrogates.threads import one_thread
 from surrogates.transfer.assessment import Assessment, Method, Trust
 from surrogates.transfer.mixture import Mixture
 from surrogates.transfer.monotonicity import Monotonicity
@@ -88,6 +89,7 @@ class Predictor:
         """Designs to measure next, the most telling first (indices into the transfer's)."""
         return self._transfer.choose_probes(k, self._probes.indices)
 
+    @one_thread
     def predict(
         self, features: FloatArray | Views | None = None, known: FloatArray | None = None
     ) -> Intervals:

@@ -10,6 +10,7 @@ import numpy as np
 from evonas.device_profile import NORMAL_QUANTILE
 from evonas.errors import DataError
 from evonas.space import FloatArray
+from surrogates.threads import one_thread
 from surrogates.transfer.assessment import MEAN, assess
 from surrogates.transfer.experience import Experience, learn
 from surrogates.transfer.mixture import Mixture, Moments
@@ -56,6 +57,7 @@ class Transfer:
         DataError: Shapes do not fit, a cost is not positive, or a feature is not finite.
     """
 
+    @one_thread
     def __init__(
         self,
         features: FloatArray | Views,
@@ -153,6 +155,7 @@ class Transfer:
             model_error=header["model_error"],
         )
 
+    @one_thread
     def choose_probes(self, k: int, measured: Sequence[int] = ()) -> list[int]:
         """Choose k designs to measure on a new device, the most telling first.
 
@@ -204,6 +207,7 @@ class Transfer:
             raise DataError("a probe's cost is not a positive number; leave that probe out")
         return self.condition(Probes(views, known, measured, noise, indices))
 
+    @one_thread
     def condition(self, probes: Probes) -> Predictor:
         """Fit to probes that were checked."""
         at = self.priors.at(probes.views, probes.known, self.known_costs(probes.views))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 from sklearn.gaussian_process import kernels
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import threadpool_limits
 
 from evonas import Choice, Integer, Metric, Objective, Problem, Real, Space
 from evonas.outcome import rank_agreement
@@ -318,11 +318,7 @@ def test_predictions_are_monotone_whatever_the_noise_and_the_features(problem):
         assert (np.diff(predicted["error"][0]) <= 1e-9).all()
 
 
-def blas_threads():
-    return {i["num_threads"] for i in threadpool_info() if i["user_api"] == "blas"}
-
-
-def test_models_do_their_algebra_on_one_thread(monkeypatch):
+def test_models_do_their_algebra_on_one_thread(monkeypatch, blas_threads):
     threads = []
 
     class Watching(GaussianProcess):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 from evonas.errors import DataError
 from surrogates.transfer import (
@@ -19,6 +20,7 @@ from surrogates.transfer import (
 )
 from surrogates.transfer.additive import column_costs
 from surrogates.transfer.known import KnownDevices
+from surrogates.transfer.mixture import Mixture
 from surrogates.transfer.monotonicity import Calibration, rank_correlation
 from surrogates.transfer.priors import Priors
 
@@ -389,3 +391,27 @@ def test_intervals_are_wider_where_known_costs_are_guessed():
     measured, guessed = predictor.predict(), predictor.predict(views)
     assert transfer.model_error > 0.05
     assert np.median(guessed.upper / guessed.lower) > np.median(measured.upper / measured.lower)
+
+
+def test_transfer_does_its_algebra_on_one_thread(monkeypatch, blas_threads):
+    threads = []
+
+    class Watching(Mixture):
+        def _condition(self):
+            threads.append(blas_threads())
+            super()._condition()
+
+        def predict(self, rows):
+            threads.append(blas_threads())
+            return super().predict(rows)
+
+    monkeypatch.setattr("surrogates.transfer.experience.Mixture", Watching)
+    monkeypatch.setattr("surrogates.transfer.transfer.Mixture", Watching)
+    views, known = additive(100)
+    with threadpool_limits(2):
+        transfer = Transfer(views, known)
+        learning = len(threads)
+        transfer.fit(range(8), unseen_device(views)[:8]).predict()
+        assert blas_threads() == {2}
+    assert 0 < learning < len(threads)
+    assert all(found == {1} for found in threads)
