@@ -6,10 +6,10 @@ from collections.abc import Container, Iterator
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from evonas.places import Places
 from evonas.problem import Problem
-from evonas.space import Choice, FloatArray, Genome, Space, genome_key
+from evonas.space import FloatArray, Genome, genome_key
 
 FEW = 64
 """Listed designs among which an unseen one is looked for before all are sorted."""
@@ -37,7 +37,7 @@ class Catalogue:
             order = np.random.default_rng(0).permutation(len(problem.designs))
             self._listed = {genome_key(g): g for g in (problem.designs[i] for i in order)}
             self._pairs = list(self._listed.items())
-            self._columns = _columns(problem.space)
+            self._place = Places(problem.space)
             self._places = self._place(self.codes)
             self._squares = np.square(self._places).sum(axis=1)
             self.size = len(self._listed)
@@ -79,24 +79,3 @@ class Catalogue:
             yield self._pairs[row]
         for row in distances.argsort(kind="stable"):
             yield self._pairs[row]
-
-    def _place(self, codes: FloatArray) -> FloatArray:
-        """Place designs so that a gene that differs as much as it can is a distance of 1.
-
-        Returns:
-            Shape (designs, columns): one column an option of a choice, one for any other gene.
-        """
-        genes, options, lower, span = self._columns
-        own = codes[:, genes]
-        return np.where(options < 0, (own - lower) / span, (own == options) / np.sqrt(2))
-
-
-def _columns(space: Space) -> tuple[NDArray[np.intp], FloatArray, FloatArray, FloatArray]:
-    """Give of each column of a place the gene, the option or -1, the gene's lower end and span."""
-    columns = [
-        (number, float(option), gene.lower, gene.upper - gene.lower or 1.0)
-        for number, gene in enumerate(space.genes)
-        for option in (range(len(gene.options)) if isinstance(gene, Choice) else (-1,))
-    ]
-    genes, options, lower, span = map(np.array, zip(*columns, strict=True))
-    return genes, options, lower, span

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evonas.errors import InfeasibleError
 from evonas.memory import Memory
 from evonas.pareto import non_dominated
+from evonas.places import Places
 from evonas.problem import Problem
 from evonas.protocols import Surrogate
 from evonas.records import Evaluation, Prediction, Status
@@ -21,6 +22,9 @@ ENOUGH = 10
 
 TINY = 1e-12
 """Least standard deviation of a prediction; 0 marks a value that is known."""
+
+NEAREST = 5
+"""Evaluated designs that say how likely one next to them has values."""
 
 Pairs = list[tuple[float, float]]
 """Mean and standard deviation of every metric that is needed."""
@@ -33,12 +37,18 @@ class Outlook:
     Args:
         means: Metric -> array of shape (n,), in the metric's unit.
         deviations: Metric -> array of shape (n,), standard deviations.
-        impossible: Shape (n,): designs that are known to have no values.
+        success: Shape (n,): probability of having values; 0 where it is known that there are none.
     """
 
     means: Mapping[str, FloatArray]
     deviations: Mapping[str, FloatArray]
-    impossible: NDArray[np.bool_]
+    success: FloatArray
+
+    @property
+    def impossible(self) -> NDArray[np.bool_]:
+        """Designs that are known to have no values, shape (n,)."""
+        impossible: NDArray[np.bool_] = self.success == 0
+        return impossible
 
     def predictions(self, row: int) -> dict[str, Prediction]:
         """Return the predictions of one design, those of known values left out."""
@@ -67,6 +77,8 @@ class Forecast:
         self._surrogate = surrogate
         self._memory = Memory(problem)
         self._evaluations: list[Evaluation] = []
+        self._failures: list[Evaluation] = []
+        self._place = Places(problem.space)
         self._fitted = 0
         self._outlooks: dict[str, Pairs | None] = {}
         needed = [o.metric for o in problem.objectives] + [c.metric for c in problem.constraints]
@@ -85,12 +97,15 @@ class Forecast:
         return self._evaluations
 
     def observe(self, evaluations: Iterable[Evaluation]) -> None:
-        """Learn from evaluations; failures have no values and teach nothing."""
+        """Learn from evaluations; failures have no values, and teach where others may fail."""
         for evaluation in evaluations:
             if all(m.name in evaluation.values for m in self._metrics):
                 self._memory.add(evaluation)
                 self._evaluations.append(evaluation)
-        self._evaluations.sort(key=lambda evaluation: evaluation.candidate.id)
+            else:
+                self._failures.append(evaluation)
+        for seen in (self._evaluations, self._failures):
+            seen.sort(key=lambda evaluation: evaluation.candidate.id)
 
     def opening(self, genomes: Sequence[Genome], n: int) -> list[Genome]:
         """Choose the designs to begin with."""
@@ -130,8 +145,30 @@ class Forecast:
         return Outlook(
             {m.name: table[:, column, 0] for column, m in enumerate(self._metrics)},
             {m.name: table[:, column, 1] for column, m in enumerate(self._metrics)},
-            np.array([row is None for row in rows], dtype=bool),
+            np.where([row is None for row in rows], 0.0, self._success(genomes)),
         )
+
+    def _success(self, genomes: Sequence[Genome]) -> FloatArray:
+        """Estimate how likely designs have values by those nearest to them, shape (n,).
+
+        The share of successes among nearest neighbours, shrunk towards a half as if by one more of
+        them, so that it is never 0 or 1; 1 as long as nothing has failed.
+        """
+        if not self._failures:
+            return np.ones(len(genomes))
+        seen = [e.candidate.genome for e in (*self._evaluations, *self._failures)]
+        encode = self._problem.space.encode
+        own, others = self._place(encode(genomes)), self._place(encode(seen))
+        products = 2 * np.einsum("nc,mc->nm", own, others)
+        squares = np.square(own).sum(axis=1)[:, None] + np.square(others).sum(axis=1) - products
+        few = min(NEAREST, len(seen))
+        nearest = np.argpartition(squares, few - 1, axis=1)[:, :few]
+        distances = np.sqrt(np.maximum(np.take_along_axis(squares, nearest, axis=1), 0))
+        weights = 1 / np.maximum(distances, 1e-6)
+        weights *= few / weights.sum(axis=1, keepdims=True)
+        successes = (weights * (nearest < len(self._evaluations))).sum(axis=1)
+        share: FloatArray = (successes + 0.5) / (few + 1)
+        return share
 
     def _predict(self, genomes: Sequence[Genome]) -> list[Pairs | None]:
         """Give mean and deviation of every metric; ``None`` for a design that has no values."""
@@ -159,10 +196,12 @@ class Forecast:
         missing = [m.name for m in self._metrics if not m.expensive and m.name not in known]
         if missing:
             try:
-                values = self._problem.evaluate(genome, missing)
-            except InfeasibleError:
+                values = self._problem.evaluate(dict(genome), missing)
+                known |= {name: float(values[name]) for name in missing}
+            except Exception:  # What it is, an evaluation would say, and record.
                 return None
-            known |= {name: float(values[name]) for name in missing}
+            if not all(math.isfinite(known[name]) for name in missing):
+                return None
         return known
 
     def forget(self) -> None:

@@ -66,6 +66,8 @@ class _View:
             (proposals,).
         doomed: Probability of the contrary, under deviations enlarged for caution.
         hopeful: Proposals that are more likely feasible than not.
+        last: 0 for proposals that are more likely to have values than not, 1 for others, and 2 for
+            those that are known to have none.
     """
 
     optimistic: FloatArray
@@ -74,6 +76,7 @@ class _View:
     entering: FloatArray
     doomed: FloatArray
     hopeful: NDArray[np.bool_]
+    last: NDArray[np.int_]
 
 
 class SurrogateGate:
@@ -149,13 +152,16 @@ class SurrogateGate:
         view = self._view(outlook)
         verdicts: list[Verdict | None] = [None] * len(genomes)
         dominated = view.doomed >= self._prune
+        unknown = [row for row in _rows(view.last < 2) if outlook.predictions(row)]
         for row in _rows(dominated):
             reason = f"predicted dominated with probability {view.doomed[row]:.3f}"
             predictions = outlook.predictions(row)
-            if outlook.impossible[row] or not predictions:
+            if outlook.impossible[row]:
+                reason = "known to have no values"
+            elif row not in unknown:
                 reason = "known to be dominated or infeasible"
             verdicts[row] = Verdict(Decision.PRUNE, reason, predictions)
-        audited = [row for row in _rows(dominated) if self._is_audited(genomes[row])]
+        audited = [row for row in unknown if dominated[row] and self._is_audited(genomes[row])]
         # At most half of a batch goes to audits; the others stay undecided until proposed again.
         room = (wanted + 1) // 2
         reasons = dict.fromkeys(audited[:room], "audit")
@@ -199,11 +205,12 @@ class SurrogateGate:
         )
         feasible = self._feasible(outlook)
         entering = feasible * self._non_dominated(means, deviations, front - GAIN, least)
-        doomed = 1 - self._feasible(replace(outlook, deviations=wide)) * self._non_dominated(
-            means, widened, front, least
-        )
+        # Failures near by make a design less attractive, but are no proof that it fails as well.
+        cautious = replace(outlook, deviations=wide, success=(outlook.success > 0).astype(float))
+        doomed = 1 - self._feasible(cautious) * self._non_dominated(means, widened, front, least)
         optimistic = np.maximum(means - OPTIMISM * deviations, least)
-        return _View(optimistic, front, reached, entering, doomed, feasible > 0.5)
+        last = (outlook.success <= 0.5).astype(int) + outlook.impossible
+        return _View(optimistic, front, reached, entering, doomed, feasible > 0.5, last)
 
     def _non_dominated(
         self, means: FloatArray, deviations: FloatArray, front: FloatArray, least: FloatArray
@@ -224,7 +231,7 @@ class SurrogateGate:
 
     def _feasible(self, outlook: Outlook) -> FloatArray:
         """Probability of having values and keeping every constraint, shape (proposals,)."""
-        probability: FloatArray = 1.0 - outlook.impossible.astype(float)
+        probability = outlook.success.copy()
         for constraint in self._problem.constraints:
             mean = outlook.means[constraint.metric]
             deviation = np.maximum(outlook.deviations[constraint.metric], 1e-12)
@@ -264,8 +271,9 @@ class SurrogateGate:
             reached = np.vstack([reached, optimistic[row]])
             spread -= 1
         appeal = weight * view.entering
-        # When nothing is left that might enter the front, the least hopeless come first.
-        for row in map(int, np.lexsort((optimistic.sum(axis=1), -appeal))):
+        # When nothing is left that might enter the front, the least hopeless come first. Where
+        # evaluations keep failing, it takes more than a promise: only what is left over goes there.
+        for row in map(int, np.lexsort((optimistic.sum(axis=1), -appeal, view.last))):
             if len(reasons) >= wanted:
                 return
             if row not in reasons:

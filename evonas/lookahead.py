@@ -210,7 +210,7 @@ class LookAhead:
         return [
             Evaluation(Candidate(0, g, 0), Status.OK, {m: float(v[i]) for m, v in values.items()})
             for i, g in enumerate(genomes)
-            if not outlook.impossible[i]
+            if outlook.success[i] > 0.5
         ]
 
     def _add(

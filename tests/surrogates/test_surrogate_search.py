@@ -398,12 +398,113 @@ def test_cheap_metrics_are_computed_and_never_predicted():
         assert set(outlook.predictions(row)) == {"error"}
 
 
-def test_failures_teach_nothing():
+def test_failures_have_no_values_to_learn_from():
     forecast = Forecast(Blocks(), Told(lambda g: {}))
     genome = {"layers": 1, "width": 1, "kernel": 3}
     for status in (Status.FAILED, Status.TIMEOUT, Status.INFEASIBLE):
         forecast.observe([Evaluation(Candidate(0, genome, 0), status)])
     assert not forecast.evaluations
+
+
+def fill(forecast, problem, sizes, fails=lambda size: False, first=0):
+    """Let a forecast observe some sizes of :class:`Corner`."""
+    for number, size in enumerate(sizes, start=first):
+        genome = {"size": size}
+        values = {} if fails(size) else problem.evaluate(genome, ["cost", "error"])
+        status = Status.OK if values else Status.FAILED
+        forecast.observe([Evaluation(Candidate(number, genome, 0), status, values)])
+
+
+def test_designs_next_to_failures_are_likely_to_fail():
+    problem = Corner()
+    forecast = Forecast(problem, Same(cost=(1.0, 1.0), error=(1.0, 1.0)))
+    designs = [{"size": size} for size in (1, 21, 27, 39)]
+    fill(forecast, problem, range(0, 24, 2))
+    assert forecast.outlook(designs).success.tolist() == [1.0, 1.0, 1.0, 1.0]
+    fill(forecast, problem, (30, 32, 34, 36, 38), lambda size: True, first=50)
+    success = forecast.outlook(designs).success
+    assert success[0] == pytest.approx(5.5 / 6)
+    assert success[3] == pytest.approx(0.5 / 6)
+    assert success[0] >= success[1] > success[2] > success[3]
+
+
+def test_where_evaluations_fail_is_looked_at_last():
+    problem = Corner()
+    # By what is predicted all are equally good.
+    forecast = Forecast(problem, Same(cost=(0.0, 1.0), error=(0.0, 1.0)))
+    gate = SurrogateGate(problem, forecast, audits=0.0)
+    fill(forecast, problem, range(0, 40, 2), lambda size: size > 20)
+    unseen = [{"size": size} for size in (39, 37, 31, 11, 9, 5, 3)]
+    verdicts = gate.judge(unseen, 4)
+    # None of the others is pruned: it may still be evaluated, when nothing else is left.
+    assert [v is not None and v.decision is Decision.EVALUATE for v in verdicts] == [
+        design["size"] < 20 for design in unseen
+    ]
+    assert not any(pruned(verdicts))
+
+
+class OutOfMemory(Corner):
+    """What would be best needs more memory than there is."""
+
+    space = evonas.Space(evonas.Integer("depth", 1, 30), evonas.Integer("width", 1, 30))
+
+    def evaluate(self, genome, metrics):
+        size = genome["depth"] * genome["width"]
+        if size > 200:
+            raise MemoryError("out of memory")
+        return {"cost": float(size), "error": 1000.0 / (size + 10) + 0.1 * genome["depth"]}
+
+
+def test_a_search_learns_where_evaluations_fail():
+    failed, sizes = [], []
+    for surrogate in ("default", None):
+        run = evonas.search(OutOfMemory(), evaluations=100, surrogate=surrogate, seed=0, **QUIET)
+        failed.append(run.status()["failed"])
+        sizes.append(len(run.front.designs))
+    assert failed[0] <= failed[1]
+    assert sizes[0] > sizes[1]
+
+
+class CheapFails(Corner):
+    """A cheap metric that some designs do not have."""
+
+    metrics = (evonas.Metric("cost", expensive=False), evonas.Metric("error"))
+
+    def __init__(self, how="infeasible"):
+        self.how = how
+
+    def evaluate(self, genome, metrics):
+        if genome["size"] % 5 == 0:
+            if self.how == "infeasible":
+                raise evonas.InfeasibleError("no such size")
+            if self.how == "raises":
+                raise ValueError("no such size")
+            return {"error": 1.0} | ({"cost": np.nan} if self.how == "nan" else {})
+        return super().evaluate(genome, metrics)
+
+
+@pytest.mark.parametrize("how", ["infeasible", "raises", "nan", "missing"])
+def test_designs_without_a_cheap_metric_are_neither_evaluated_nor_audited(how):
+    problem = CheapFails(how)
+    forecast = Forecast(problem, Same(error=(0.0, 1.0)))
+    gate = SurrogateGate(problem, forecast, audits=1.0)
+    fill(forecast, problem, [size for size in range(1, 30) if size % 5])
+    unseen = [{"size": size} for size in range(30, 41)]
+    assert forecast.outlook(unseen).impossible.tolist() == [g["size"] % 5 == 0 for g in unseen]
+    for genome, verdict in zip(unseen, gate.judge(unseen, 8), strict=True):
+        if genome["size"] % 5 == 0:
+            assert verdict.decision is Decision.PRUNE
+            assert verdict.reason == "known to have no values"
+        else:
+            assert verdict.decision is not Decision.PRUNE
+
+
+def test_a_search_goes_on_when_a_cheap_metric_raises():
+    run = evonas.search(CheapFails("raises"), evaluations=32, surrogate="default", **QUIET)
+    status = run.status()
+    assert status["evaluated"] == 32
+    # Those of the opening: before there are predictions, nothing is known to fail.
+    assert 0 < status["failed"] <= 6
 
 
 def test_audits_are_pruned_designs_and_their_share_is_kept():
