@@ -96,12 +96,15 @@ class Front:
 
         rows = [{"id": d.id, **d.metrics, **d.genes} for d in self.designs]
         frame = pd.DataFrame(rows, columns=["id", *self.metrics, *self.genes])
-        kinds = {gene["name"]: gene["kind"] for gene in self.description["space"]}
+        genes = {gene["name"]: gene for gene in self.description["space"]}
         for name in self.metrics:
             frame[name] = frame[name].astype("float64")
-        for name, kind in kinds.items():
-            if kind == "integer":
+        for name, gene in genes.items():
+            if gene["kind"] == "integer":
                 frame[name] = frame[name].astype("Int64")
+            elif len({_kind(option) for option in gene.get("options", ())}) > 1:
+                # A column has one type: options of several kinds are written as text.
+                frame[name] = frame[name].map(str, na_action="ignore").astype("string")
             else:
                 frame[name] = frame[name].convert_dtypes()
         frame.attrs = {"units": self.units}
@@ -181,6 +184,11 @@ def make_tracker(description: Mapping[str, Any], population: int) -> FrontTracke
         for o in description["objectives"]
     ]
     return FrontTracker(np.array(references), population)
+
+
+def _kind(option: object) -> type:
+    """The type that a column needs for an option; whole numbers and others go together."""
+    return float if type(option) is int else type(option)
 
 
 def _sign(objective: Mapping[str, Any]) -> float:

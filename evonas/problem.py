@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from evonas.errors import ProblemError, SpaceError, did_you_mean
-from evonas.space import FloatArray, Genome, Space, Value
+from evonas.space import Choice, FloatArray, Genome, Space, Value
 
 if TYPE_CHECKING:
     from evonas.device_profile import Profile
@@ -90,6 +90,11 @@ class Constraint:
     def __post_init__(self) -> None:
         if self.upper == math.inf and self.lower == -math.inf:
             raise ProblemError(f"the constraint on '{self.metric}' has neither upper nor lower")
+        if not self.lower <= self.upper:
+            raise ProblemError(
+                f"the constraint on '{self.metric}' allows from {self.lower} to {self.upper}; "
+                "lower must not be above upper"
+            )
 
     def violation(self, value: float) -> float:
         """How far a value lies beyond the bound, as a share of it; at most 0 when it is allowed."""
@@ -98,6 +103,9 @@ class Constraint:
         )
         return beyond / (abs(bound) or 1.0)
 
+
+RESERVED = ("id", "units")
+"""Columns of a front's own."""
 
 Report = Callable[[str], None]
 """Receives a line of text about what is going on."""
@@ -276,6 +284,10 @@ def check_problem(problem: Problem) -> None:
     Raises:
         ProblemError: Something is missing, named twice, or names what does not exist.
     """
+    if not isinstance(problem, Problem):
+        raise ProblemError(
+            f"a problem must be an object of a class derived from evonas.Problem, not {problem!r}"
+        )
     name = type(problem).__name__
     for attribute in ("space", "metrics", "objectives"):
         if not getattr(problem, attribute, None):
@@ -286,11 +298,19 @@ def check_problem(problem: Problem) -> None:
     _check_kinds(name, "final_metrics", problem.final_metrics, Metric)
     _check_kinds(name, "objectives", problem.objectives, Objective)
     _check_kinds(name, "constraints", problem.constraints, Constraint)
+    if problem.designs is not None:
+        _check_sequence(name, "designs", problem.designs)
     names = [m.name for m in (*problem.metrics, *problem.final_metrics)]
     _check_distinct(name, "metric", names)
     _check_distinct(name, "objective", [o.metric for o in problem.objectives])
     if clash := set(names) & set(problem.space.names):
         raise ProblemError(f"problem '{name}' uses '{clash.pop()}' for a gene and for a metric")
+    for taken in RESERVED:
+        if taken in (*names, *problem.space.names):
+            raise ProblemError(
+                f"problem '{name}' calls a gene or a metric '{taken}', as a front calls a column "
+                "of its own; give it another name"
+            )
     searched = [m.name for m in problem.metrics]
     for role, wanted in (
         ("objective", [o.metric for o in problem.objectives]),
@@ -307,6 +327,12 @@ def check_problem(problem: Problem) -> None:
             f"problem '{name}' highlights an unknown gene '{problem.highlight}'"
             + did_you_mean(str(problem.highlight), problem.space.names)
         )
+    if problem.highlight is not None:
+        shown = problem.space.by_name[problem.highlight]
+        if isinstance(shown, Choice) and not shown.numeric:
+            raise ProblemError(
+                f"problem '{name}' highlights the gene '{shown.name}', whose options are no numbers"
+            )
     if problem.designs is not None and not len(problem.designs):
         raise ProblemError(f"problem '{name}' lists no designs; leave 'designs' out to allow all")
     for number, genome in enumerate(problem.designs or ()):
@@ -336,7 +362,13 @@ def check_problem(problem: Problem) -> None:
                 )
 
 
+def _check_sequence(problem: str, attribute: str, items: object) -> None:
+    if isinstance(items, str) or not isinstance(items, Sequence):
+        raise ProblemError(f"problem '{problem}': '{attribute}' is {items!r}; it must be a list")
+
+
 def _check_kinds(problem: str, attribute: str, items: Iterable[object], kind: type) -> None:
+    _check_sequence(problem, attribute, items)
     for item in items:
         if not isinstance(item, kind):
             raise ProblemError(

@@ -17,6 +17,9 @@ from evonas.errors import SpaceError, did_you_mean
 Value = bool | int | float | str
 """What a gene can hold: plain JSON scalars."""
 
+LARGEST = 2**53
+"""Whole numbers up to this are the same as floating-point numbers."""
+
 Genome = Mapping[str, Value]
 """Gene name -> value. Complete when every *active* gene has a value."""
 
@@ -84,7 +87,13 @@ class Choice(Gene):
     options: Sequence[Value]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "options", tuple(self.options))
+        object.__setattr__(self, "options", tuple(map(_plain, self.options)))
+        for option in self.options:
+            if not isinstance(option, Value):
+                raise SpaceError(
+                    f"gene '{self.name}' has the option {option!r}; options must be text, numbers, "
+                    "true or false"
+                )
         if not self.options:
             raise SpaceError(f"gene '{self.name}' has no options; give at least one")
         if len(set(self.options)) != len(self.options):
@@ -138,6 +147,14 @@ class Integer(Gene):
     high: int
 
     def __post_init__(self) -> None:
+        for end in ("low", "high"):
+            bound = _plain(getattr(self, end))
+            if type(bound) not in (int, float) or bound % 1 or abs(bound) > LARGEST:
+                raise SpaceError(
+                    f"gene '{self.name}' runs from {self.low} to {self.high}; "
+                    "both must be whole numbers, and at most 2^53"
+                )
+            object.__setattr__(self, end, int(bound))
         if self.low > self.high:
             raise SpaceError(f"gene '{self.name}' runs from {self.low} to {self.high}; swap them")
 
@@ -276,7 +293,8 @@ class Space:
     @property
     def size(self) -> float:
         """Upper bound on the number of designs (inactive genes counted); may be infinite."""
-        return math.prod(gene.size for gene in self.genes)
+        sizes = [gene.size for gene in self.genes]
+        return math.inf if math.inf in sizes else math.prod(sizes)
 
     def _is_active(self, gene: Gene, canonical: Genome) -> bool:
         return not gene.when or all(
@@ -298,10 +316,11 @@ class Space:
                     f"the genome names an unknown gene '{name}'{did_you_mean(name, self.by_name)}"
                 )
         checked = {name: self.by_name[name].check(value) for name, value in genome.items()}
+        canonical = self.canonical(checked)
         for gene in self.genes:
-            if self._is_active(gene, checked) and gene.name not in checked:
+            if gene.name not in canonical and self._is_active(gene, canonical):
                 raise SpaceError(f"the genome has no value for gene '{gene.name}'")
-        return self.canonical(checked)
+        return canonical
 
     def canonical(self, genome: Genome) -> dict[str, Value]:
         """Keep the active genes only, in the order of the space."""
@@ -369,6 +388,11 @@ class Space:
 
     def __repr__(self) -> str:
         return f"Space({', '.join(map(repr, self.genes))})"
+
+
+def _plain(value: Any) -> Any:
+    """Make a scalar of numpy's one of Python's; other values stay what they are."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 _KEYS = json.JSONEncoder(sort_keys=True, separators=(",", ":"))

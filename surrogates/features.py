@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evonas import Choice, Genome, Problem, Real, Space
+from evonas.errors import ProblemError
 from evonas.problem import Metric
 from evonas.space import FloatArray, Value
 
@@ -114,12 +115,26 @@ def feature_views(problem: Problem, genomes: Sequence[Genome]) -> dict[str, Floa
 
     Returns:
         Name -> array of shape (designs, columns); empty if the problem has none.
+
+    Raises:
+        ProblemError: Features are not finite, or no such array.
     """
     features = problem.features(genomes)
     if features is None:
         return {}
     kinds = features if isinstance(features, Mapping) else {"features": features}
-    return {name: np.asarray(kind, dtype=float) for name, kind in kinds.items()}
+    return {name: _checked(problem, name, kind, len(genomes)) for name, kind in kinds.items()}
+
+
+def _checked(problem: Problem, name: str, view: object, designs: int) -> FloatArray:
+    """Check that a view of a problem's own is a finite array with a row for every design."""
+    found = np.asarray(view, dtype=float)
+    where = f"'{name}' that problem '{type(problem).__name__}' describes designs by"
+    if found.ndim != 2 or len(found) != designs:
+        raise ProblemError(f"{where} has the shape {found.shape}; it must be ({designs}, columns)")
+    if not np.isfinite(found).all():
+        raise ProblemError(f"{where} holds a value that is not finite")
+    return found
 
 
 def metric_views(problem: Problem, metric: Metric, genomes: Sequence[Genome]) -> dict[str, Group]:
@@ -142,7 +157,8 @@ def metric_views(problem: Problem, metric: Metric, genomes: Sequence[Genome]) ->
     readings: dict[tuple[str, bool], list[FloatArray]] = {}
     for name, view in problem.views(genomes).items():
         _, colon, reading = name.rpartition(":")
-        readings.setdefault((reading, bool(colon)), []).append(np.asarray(view, dtype=float))
+        checked = _checked(problem, name, view, len(genomes))
+        readings.setdefault((reading, bool(colon)), []).append(checked)
     groups = {name: Group(views, reading) for (name, reading), views in readings.items()}
     features = feature_views(problem, genomes)
     if features:

@@ -190,3 +190,19 @@ def test_a_model_that_is_not_right_is_an_error_and_the_others_are_kept(tmp_path)
         run.export(["onnx"], problem=problem, **QUIET)
     left = {path.name for path in (tmp_path / "run" / "models").iterdir()}
     assert left == {str(design.id) for design in good}
+
+
+def test_options_of_several_kinds_are_written_as_text(tmp_path):
+    class Heads(evonas.Problem):
+        space = Space(Choice("heads", [1, 2, "auto"]), Choice("scale", [1, 2.5]))
+        metrics = (Metric("cost"),)
+        objectives = (Objective("cost"),)
+
+        def evaluate(self, genome, metrics):
+            return {"cost": 1.0}
+
+    run = evonas.search(Heads(), evaluations=6, out=tmp_path / "run", **QUIET)
+    run.export(["csv", "json", "parquet"])
+    frame = pd.read_parquet(tmp_path / "run" / "front.parquet")
+    assert set(frame["heads"]) == {"1", "2", "auto"}
+    assert set(frame["scale"]) == {1.0, 2.5}

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import evonas
-from evonas import Constraint, Integer, Metric, Objective, Space
+from evonas import Choice, Constraint, Integer, Metric, Objective, Space
 from evonas.problem import check_problem
 from evonas.space import Genome
 
@@ -37,6 +37,15 @@ class Good(evonas.Problem):
             {"metrics": [*Good.metrics, Metric("size", genes=["wdith"])]},
             "unknown gene 'wdith'; did you mean 'width'",
         ),
+        ({"metrics": Metric("error")}, "'metrics' is Metric.*; it must be a list"),
+        ({"constraints": iter(())}, "'constraints' is .*; it must be a list"),
+        ({"designs": iter(())}, "'designs' is .*; it must be a list"),
+        ({"metrics": [*Good.metrics, Metric("id")]}, "calls a gene or a metric 'id'"),
+        ({"space": Space(*Good.space.genes, Integer("units", 1, 9))}, "gene or a metric 'units'"),
+        (
+            {"space": Space(*Good.space.genes, Choice("act", ["relu"])), "highlight": "act"},
+            "highlights the gene 'act', whose options are no numbers",
+        ),
         ({"designs": []}, "lists no designs"),
         ({"designs": [{"layers": 1, "width": 9}]}, "design 1: gene 'width' is 9"),
         (
@@ -66,6 +75,13 @@ def test_a_wrong_goal_or_an_empty_constraint_is_refused():
         Objective("error", "minimize")
     with pytest.raises(evonas.ProblemError, match="neither upper nor lower"):
         Constraint("error")
+    with pytest.raises(evonas.ProblemError, match="from 5 to 1; lower must not be above upper"):
+        Constraint("error", upper=1, lower=5)
+
+
+def test_a_class_is_not_a_problem():
+    with pytest.raises(evonas.ProblemError, match=r"must be an object of a class .*Good"):
+        evonas.search(Good)
 
 
 @given(

@@ -127,6 +127,10 @@ def test_numbers_from_numpy_become_plain_numbers():
         (lambda: Space(Choice("a", [])), "'a' has no options"),
         (lambda: Space(Choice("a", [1, 1])), "'a' lists an option twice"),
         (lambda: Space(Integer("a", 2, 1)), "'a' runs from 2 to 1"),
+        (lambda: Space(Integer("a", 1.5, 3)), "from 1.5 to 3; both must be whole numbers"),
+        (lambda: Space(Integer("a", 0, 2**70)), "at most 2\\^53"),
+        (lambda: Space(Integer("a", "1", 3)), "both must be whole numbers"),
+        (lambda: Space(Choice("a", [(3, 3), (5, 5)])), "'a' has the option .3, 3.; .*text, numb"),
         (lambda: Space(Real("a", 1.0, 1.0)), "'a' runs from 1.0 to 1.0"),
         (lambda: Space(Real("a", 0.0, math.inf)), "must be finite"),
         (lambda: Space(Integer("a", 0, 1, when={"b": [1]})), "depends on 'b'"),
@@ -139,3 +143,26 @@ def test_numbers_from_numpy_become_plain_numbers():
 def test_a_space_that_cannot_be_is_refused(make, message):
     with pytest.raises(SpaceError, match=message):
         make()
+
+
+def test_genes_made_of_numpy_numbers_hold_plain_ones():
+    space = Space(Choice("a", np.arange(1, 4)), Integer("b", np.int64(1), np.float64(4.0)))
+    assert json.dumps(space.describe())
+    assert {type(value) for value in space.decode(space.upper).values()} == {int}
+
+
+def test_a_gene_is_not_missed_under_a_gene_that_is_inactive():
+    space = Space(
+        Integer("a", 1, 2),
+        Integer("b", 1, 9, when={"a": [2]}),
+        Integer("c", 1, 3, when={"b": [5]}),
+    )
+    assert space.validate({"a": 1, "b": 5}) == {"a": 1}
+    with pytest.raises(SpaceError, match="no value for gene 'c'"):
+        space.validate({"a": 2, "b": 5})
+
+
+def test_a_space_may_be_larger_than_any_number():
+    genes = [Choice(f"g{number}", [0, 1]) for number in range(1100)]
+    assert Space(*genes).size == 2**1100
+    assert Space(*genes, Real("width", 0, 1)).size == math.inf
