@@ -15,6 +15,7 @@ a value are those of the call that measured it.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,6 +28,7 @@ from evonas.errors import RunError, WorkError
 from evonas.host import worker_name
 from evonas.lock import take_lock
 from evonas.records import Candidate, Decision, Evaluation, Prediction, Status, Verdict
+from evonas.run_files import JOURNAL, remove_files
 
 SCHEMA = 1
 
@@ -54,8 +56,6 @@ MODE = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
 """Readers do not wait for the writer. A killed process loses nothing that it committed; a power
 cut may lose the last commits, never the consistency (sqlite.org/pragma.html#pragma_synchronous)."""
 
-FILE_NAME = "journal.sqlite"
-
 
 class Journal:
     """A run's candidates, verdicts, evaluations and snapshots.
@@ -69,12 +69,16 @@ class Journal:
         self._lock = lock
 
     @classmethod
-    def create(cls, directory: Path | None, meta: Mapping[str, Any]) -> Self:
+    def create(
+        cls, directory: Path | None, meta: Mapping[str, Any], lock: IO[str] | None = None
+    ) -> Self:
         """Start a journal.
 
         Args:
             directory: The run's directory, made if need be; ``None`` keeps the journal in memory.
             meta: What to remember about the run; JSON values.
+            lock: From :meth:`claim`, if the directory was claimed; a run that is there is
+                replaced then.
 
         Raises:
             RunError: The directory holds a run already.
@@ -84,28 +88,38 @@ class Journal:
             connection = sqlite3.connect(":memory:")
             _fill(connection, meta)
             return cls(connection, "memory", None)
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = take_lock(directory)
+        lock = lock or cls.claim(directory)
         try:
-            cls.check_free(directory)
-            _create(directory / FILE_NAME, meta)
-            return cls(_connect(directory / FILE_NAME), str(directory), lock)._checked()
+            remove_files(directory)
+            _create(directory / JOURNAL, meta)
+            return cls(_connect(directory / JOURNAL), str(directory), lock)._checked()
         except BaseException:
             lock.close()
             raise
 
     @staticmethod
-    def check_free(directory: Path) -> None:
-        """Check that a directory holds no run.
+    def claim(directory: Path, overwrite: bool = False) -> IO[str]:
+        """Keep other processes away from a directory until a journal is created there.
+
+        Args:
+            directory: The run's, made if need be.
+            overwrite: Whether it may hold a run already.
+
+        Returns:
+            The lock, to be handed to :meth:`create` or closed.
 
         Raises:
-            RunError: It does.
-            RunLockedError: Another process is writing to it.
+            RunError: The directory holds a run already.
+            RunLockedError: Another process is writing to it, or about to.
         """
-        if not (directory / FILE_NAME).exists():
-            return
-        take_lock(directory, note=False).close()
-        raise RunError(f"'{directory}' holds a run already; resume it, or choose another directory")
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = take_lock(directory)
+        if (directory / JOURNAL).exists() and not overwrite:
+            lock.close()
+            raise RunError(
+                f"'{directory}' holds a run already; resume it, or choose another directory"
+            )
+        return lock
 
     @classmethod
     def open(cls, directory: Path) -> Self:
@@ -127,14 +141,17 @@ class Journal:
     def read(cls, directory: Path) -> Self:
         """Open a run to look at it, also while another process writes to it.
 
+        It need not be one's own to write to.
+
         Raises:
             RunError: There is no run, or its journal is corrupt or of another version.
         """
-        return cls(_connect(_find(directory)), str(directory), None)._checked()
+        return cls(_connect(_find(directory), "ro"), str(directory), None)._checked()
 
     def _checked(self) -> Self:
         try:
-            self._connection.executescript(MODE)
+            if self._lock is not None:
+                self._connection.executescript(MODE)
             schema = self.meta().get("schema")
         except (sqlite3.Error, json.JSONDecodeError) as error:
             self.close()
@@ -328,8 +345,17 @@ class _Transaction:
             ) from error
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=30)
+def _connect(path: Path, mode: str = "rw") -> sqlite3.Connection:
+    """Open a journal that is there.
+
+    A reader keeps notes beside the file while it reads, unless it may not; then nothing may be
+    waiting in the write-ahead log (sqlite.org/wal.html#readonly).
+    """
+    if mode == "ro" and os.access(path.parent, os.W_OK):
+        mode = "rw"
+    elif mode == "ro" and not path.with_name(path.name + "-wal").exists():
+        mode = "ro&immutable=1"
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=30)
 
 
 def _create(path: Path, meta: Mapping[str, Any]) -> None:
@@ -352,11 +378,11 @@ def _fill(connection: sqlite3.Connection, meta: Mapping[str, Any]) -> None:
 
 
 def _find(directory: Path) -> Path:
-    path = directory / FILE_NAME
+    path = directory / JOURNAL
     if not directory.is_dir():
         raise RunError(f"there is no run directory '{directory}'")
     if not path.is_file():
-        raise RunError(f"'{directory}' is not a run directory: it has no {FILE_NAME}")
+        raise RunError(f"'{directory}' is not a run directory: it has no {JOURNAL}")
     return path
 
 

@@ -9,15 +9,22 @@ import time
 from pathlib import Path
 from typing import IO
 
-from evonas.errors import RunLockedError
+from evonas.errors import RunError, RunLockedError
+from evonas.run_files import LOCK
+
+PATIENCE = 0.2
+"""Seconds for which a lock is tried: one that somebody looks at is not free for a moment."""
 
 
 def is_locked(directory: Path) -> bool:
-    """Whether a process is writing to the run."""
+    """Whether a process is writing to the run; it need not be one's own to write to."""
     try:
-        take_lock(directory, note=False).close()
-    except RunLockedError:
+        with (directory / LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
+    except (FileNotFoundError, PermissionError):
+        return False
     return False
 
 
@@ -30,20 +37,34 @@ def take_lock(directory: Path, note: bool = True) -> IO[str]:
 
     Raises:
         RunLockedError: Another process holds it; the message names it.
+        RunError: The directory cannot be written.
     """
-    lock = (directory / "journal.lock").open("a+")
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        lock = (directory / LOCK).open("a+")
+    except PermissionError as error:
+        raise RunError(f"run '{directory}' cannot be written: {error.strerror}") from None
+    end = time.monotonic() + PATIENCE
+    while not _locked(lock) and time.monotonic() < end:
+        time.sleep(PATIENCE / 20)
+    if not _locked(lock):
         lock.seek(0)
         holder = lock.read().strip() or "another process"
         lock.close()
         raise RunLockedError(
             f"run '{directory}' is being written by {holder}; wait for it or stop it first"
-        ) from None
+        )
     if note:
         lock.truncate(0)
         started = time.strftime("%Y-%m-%d %H:%M:%S")
         lock.write(f"process {os.getpid()} on {socket.gethostname()} (since {started})")
         lock.flush()
     return lock
+
+
+def _locked(lock: IO[str]) -> bool:
+    """Try to lock a file; to lock it once more does nothing."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -205,7 +205,9 @@ class Search:
         if snapshot := self._journal.snapshot():
             batch, self._told, state = snapshot
             self._batch = batch + 1
-            self._seconds_before = state["seconds"]
+            # Written when a batch was proposed, and when a session ended.
+            at_end = self._journal.meta().get("seconds", 0.0)
+            self._seconds_before = max(state["seconds"], at_end)
             self._considered = state.get("considered", 0)
             self._optimizer.restore(state["optimizer"])
         self._untold = evaluations[self._told :]
@@ -222,6 +224,7 @@ class Search:
     def _drain(self) -> None:
         """Let what runs finish, and leave what has not started to a later session."""
         self._runner.cancel()
+        self._waiting.clear()
         limited = self._state == "stopped" and self._grace is not None
         end = time.monotonic() + (self._grace or 0.0)
         while finished := self._runner.wait(max(0.0, end - time.monotonic()) if limited else None):

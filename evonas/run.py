@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -184,6 +184,8 @@ def search(
     runner_options: Mapping[str, object] | None = None,
     grace: float | None = None,
     out: str | Path | None = None,
+    overwrite: bool = False,
+    files: Mapping[str, str] | None = None,
     reference: str | None = None,
     options: Mapping[str, object] | None = None,
     observer: Observer | None = None,
@@ -213,6 +215,8 @@ def search(
             :func:`resume`, so they must be JSON.
         grace: Seconds that a stop leaves to what is running; left out, any.
         out: The run's directory; left out, the run is kept in memory.
+        overwrite: Replace a run that is there, as soon as this one is ready to begin.
+        files: Texts to keep in the run's directory, by the names of their files.
         reference: How ``resume`` finds the problem again (:func:`evonas.plugins.load_problem`).
         options: The options that go with it.
         observer: Told how it goes.
@@ -248,24 +252,31 @@ def search(
         "budget": {"evaluations": evaluations, "seconds": seconds, "generations": generations},
     }
     _check_settings(settings)
+    _check_json("option", options or {})
+    _check_json("option of the runner", runner_options or {})
     budget = _budget(problem, settings)
     optimizer, gate = _strategy(problem, settings, surrogate)
     directory = None if out is None else Path(out)
-    if directory is not None:
-        Journal.check_free(directory)
-    problem.prepare(report)
     meta: dict[str, Any] = {
-        "description": problem.describe(),
         "settings": settings,
         "reference": reference,
         "options": dict(options or {}),
         "state": "running",
     }
-    with _made(factory, problem, settings) as made:
-        journal = Journal.create(directory, meta)
+    with ExitStack() as stack:
+        # From here on no other process touches the directory; only what is ready replaces a run.
+        lock = (
+            None if directory is None else stack.enter_context(Journal.claim(directory, overwrite))
+        )
+        problem.prepare(report)
+        meta["description"] = problem.describe()
+        made = stack.enter_context(_made(factory, problem, settings))
+        journal = Journal.create(directory, meta, lock)
         try:
             if directory is not None:
                 write_manifest(directory, meta["description"]["problem"], seed)
+                for name, text in (files or {}).items():
+                    (directory / name).write_text(text, encoding="utf-8")
             _go(problem, journal, optimizer, gate, made, budget, observer, report)
         except BaseException:
             journal.close()
@@ -468,11 +479,24 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
     for name in ("offspring", "workers"):
         if settings[name] is not None and settings[name] < 1:
             raise UsageError(f"{name} is {settings[name]}; it must be at least 1")
-    if settings["retries"] < 0:
-        raise UsageError(f"retries is {settings['retries']}; it must not be negative")
+    for name in ("retries", "seed"):
+        if settings[name] < 0:
+            raise UsageError(f"{name} is {settings[name]}; it must not be negative")
     for name in ("timeout", "grace"):
         if settings.get(name) is not None and not settings[name] > 0:
             raise UsageError(f"the {name} is {settings[name]}; it must be positive, in seconds")
+
+
+def _check_json(kind: str, options: Mapping[str, object]) -> None:
+    """Check that what a run remembers of a call can be written down."""
+    for name, value in options.items():
+        try:
+            json.dumps(value)
+        except TypeError:
+            raise UsageError(
+                f"the {kind} '{name}' is {value!r}; it must be text, a number, true or false, or a "
+                "list or mapping of these"
+            ) from None
 
 
 def _opening(settings: Mapping[str, Any]) -> int:

@@ -25,7 +25,7 @@ from evonas.front import FORMATS
 from evonas.run import EXPORTS, Run, run_problem
 from runners import run_directory, tables
 from runners.bench.commands import bench
-from runners.config import make_config, parse_options
+from runners.config import FILE_NAME, make_config, parse_options
 from runners.device.commands import device
 from runners.progress import ProgressDisplay
 from runners.session import AsJson, Options, carry_out, console, print_json, standard_error_in
@@ -212,14 +212,15 @@ def search(
     plugins.load("evonas.runners", config.runner)
     problem = plugins.load_problem(config.problem, config.options)
     name = config.problem.rpartition(":")[2]
-    directory = run_directory.reserve(config.out, name, overwrite)
+    directory, made = run_directory.reserve(config.out, name, overwrite)
     config = config.model_copy(update={"problem": _absolute(config.problem), "out": str(directory)})
-    config.save(directory)
 
     def start(display: ProgressDisplay) -> Run:
         return evonas.search(
             problem,
             reference=config.problem,
+            overwrite=overwrite,
+            files={FILE_NAME: config.text()},
             observer=display,
             report=display.report,
             **config.arguments(),
@@ -228,8 +229,8 @@ def search(
     try:
         carry_out(start, directory, problem, as_json, _log(directory, config.runner, verbose))
     finally:
-        if not run_directory.has_run(directory):  # it went wrong before the search began
-            run_directory.remove(directory)
+        if made and not run_directory.has_run(directory):  # it went wrong before it began
+            run_directory.remove_unborn(directory)
 
 
 @app.command(epilog="Example: evonas resume results/runs/digits --evaluations 800")
@@ -256,6 +257,8 @@ def resume(
     meta = Run.open(directory).meta
     problem = run_problem(directory, meta)
     chosen = runner or meta["settings"]["runner"]
+    if runner == "serial" and workers is None:
+        workers = 1
     if address is not None and chosen != "ray":
         raise ConfigError(f"--address is for the runner 'ray', not '{chosen}'")
 

@@ -38,8 +38,10 @@ class Config(BaseModel):
         seconds: End after this wall time.
         generations: End after this many batches.
         seed: Of everything random in the search.
-        population: Candidates of the opening batch, and survivors of every later one.
-        offspring: Candidates of every later batch; left out, as many as the population.
+        population: Candidates of the opening batch (with a surrogate at most 20), and survivors of
+            every later one.
+        offspring: Candidates of every later batch; left out, with a surrogate 5, or as many as
+            there are workers if these are more, and without one as many as the population.
         asynchronous: Propose whenever a worker is free, not batch by batch; left out, as the
             runner prefers.
         surrogate: Let a surrogate decide which designs are worth evaluating; without it, the
@@ -86,11 +88,11 @@ class Config(BaseModel):
             arguments["runner_options"] = self.model_dump(include=set(RAY_KEYS), exclude_none=True)
         return arguments
 
-    def save(self, directory: Path) -> None:
-        """Write the configuration, defaults included, where a search would read it again."""
+    def text(self) -> str:
+        """Write the configuration as a YAML file, defaults included."""
         settings = self.model_dump(exclude_none=True)
-        text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
-        (directory / FILE_NAME).write_text(text, encoding="utf-8")
+        text: str = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+        return text
 
 
 def make_config(

@@ -1,33 +1,34 @@
-"""Where a run's files go, and making room for it."""
+"""Where a run's files go."""
 
 from __future__ import annotations
 
 import itertools
-import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from evonas.errors import UsageError
-from evonas.journal import FILE_NAME
+from evonas.errors import RunLockedError, UsageError
 from evonas.lock import take_lock
+from evonas.run_files import JOURNAL, UNBORN
 
 RUNS = Path("results/runs")
 
-FILES = ("config.yaml", "manifest.json", "report.html", "ray.log", "journal.*", "front.*", "models")
-"""What a run's directory holds, and all that is ever removed from it."""
+LEFT = (*UNBORN, "ray.log")
+"""What there may be in the directory of a start that was killed."""
 
 
-def reserve(out: str | None, name: str, overwrite: bool) -> Path:
-    """Choose and make the directory of a new run.
+def reserve(out: str | None, name: str, overwrite: bool) -> tuple[Path, bool]:
+    """Choose the directory of a new run, and make it if need be.
 
     Args:
         out: The directory that the user named; ``None`` takes a new one under :data:`RUNS`.
         name: The problem's name, for a new one.
-        overwrite: Remove a run that is there.
+        overwrite: Whether it may hold a run.
+
+    Returns:
+        The directory, and whether there is nothing in it but what a killed start left.
 
     Raises:
         UsageError: There is a run or something else already, or the directory cannot be made.
-        RunLockedError: The run to be removed is being written.
     """
     try:
         directory = _new(name) if out is None else Path(out)
@@ -37,18 +38,17 @@ def reserve(out: str | None, name: str, overwrite: bool) -> Path:
         raise UsageError(
             f"cannot make the run's directory '{error.filename}': {error.strerror}"
         ) from None
-    if has_run(directory) and not overwrite:
+    if has_run(directory):
+        if overwrite:
+            return directory, False
         raise UsageError(
             f"'{out}' holds a run already; continue it with 'evonas resume {out}', "
             "choose another --out, or replace it with --overwrite"
         )
     # Nobody's files but a run's are ever written over or removed.
-    if names and not any(name.startswith("journal.") for name in names):
+    if not set(names) <= set(LEFT):
         raise UsageError(f"'{out}' is not empty; choose a new directory for the run")
-    remove(directory)
-    directory.mkdir(exist_ok=True)
-    take_lock(directory, note=False).close()
-    return directory
+    return directory, True
 
 
 def _new(name: str) -> Path:
@@ -62,20 +62,16 @@ def _new(name: str) -> Path:
 
 def has_run(directory: Path) -> bool:
     """Whether there is a run in a directory, readable or not."""
-    return (directory / FILE_NAME).exists()
+    return (directory / JOURNAL).exists()
 
 
-def remove(directory: Path) -> None:
-    """Remove a run: its own files, and the directory if nothing else is in it.
-
-    Raises:
-        RunLockedError: A process is writing to the run.
-    """
-    with take_lock(directory, note=False):
-        for path in itertools.chain.from_iterable(map(directory.glob, FILES)):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+def remove_unborn(directory: Path) -> None:
+    """Remove the directory of a start that went wrong, if nothing else is in it."""
+    try:
+        with take_lock(directory, note=False):
+            for name in LEFT:
+                (directory / name).unlink(missing_ok=True)
+    except RunLockedError:  # It is another process that starts there.
+        return
     with suppress(OSError):
         directory.rmdir()

@@ -1,12 +1,15 @@
 """The loop, its budget, what it remembers, and how it continues after any end."""
 
+import fcntl
 import json
 import math
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 
@@ -17,6 +20,7 @@ import evonas
 from evonas import Evaluation, Status
 from evonas.front import Front
 from evonas.journal import Journal
+from evonas.lock import is_locked, take_lock
 from evonas.nsga2 import NSGA2
 from evonas.pareto import hypervolume
 from evonas.records import Candidate
@@ -173,6 +177,22 @@ def test_seconds_limit_the_search_and_what_runs_is_finished():
     run = evonas.search(Slow(), seconds=0.3, **QUIET)
     assert run.status()["state"] == "finished"
     assert 0 < run.status()["evaluated"] < 200
+
+
+def test_seconds_count_over_all_sessions(tmp_path):
+    class Slow(ZDT1):
+        def evaluate(self, genome, metrics):
+            time.sleep(0.02)
+            return super().evaluate(genome, metrics)
+
+    run = evonas.search(Slow(), seconds=0.3, out=tmp_path / "run", **QUIET)
+    evaluated = run.status()["evaluated"]
+    # All of it was used within the first batch.
+    assert evaluated < 40
+    again = evonas.resume(tmp_path / "run", problem=Slow(), **QUIET)
+    assert again.status()["evaluated"] == evaluated
+    longer = evonas.resume(tmp_path / "run", problem=Slow(), seconds=30, evaluations=41, **QUIET)
+    assert longer.status()["evaluated"] == 41
 
 
 def test_nothing_is_measured_twice():
@@ -357,6 +377,34 @@ def test_ctrl_c_finishes_what_runs_and_resume_goes_on(uninterrupted, tmp_path):
     assert record(tmp_path / "run") == record(uninterrupted)
 
 
+def test_ctrl_c_leaves_what_waits_for_a_shared_metric_to_a_later_session(tmp_path):
+    class Shared(Blocks):
+        metrics = tuple(
+            evonas.Metric(metric.name, genes=["layers"] if number else None)
+            for number, metric in enumerate(Blocks.metrics)
+        )
+
+        def evaluate(self, genome, metrics):
+            full = {"layers": 1, "width": 1, "kernel": 3} | dict(genome)
+            found = super().evaluate(full, metrics)
+            shared = super().evaluate({**full, "width": 1, "kernel": 3}, metrics)
+            names = [metric.name for metric in self.metrics]
+            return {names[0]: found[names[0]], **{n: shared[n] for n in names[1:]}}
+
+    class Interrupted(FakeRunner):
+        def evaluate(self, task):
+            if self.left == math.inf and task.candidate.id == 0:
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().evaluate(task)
+
+    options = {"evaluations": 40, "population": 20, "seed": 0, **QUIET}
+    run = evonas.search(Shared(), out=tmp_path / "run", runner=Interrupted, **options)
+    assert run.status()["state"] == "stopped"
+    assert run.status()["evaluated"] == 1
+    run = evonas.resume(tmp_path / "run", problem=Shared(), runner=fake(), **QUIET)
+    assert run.status()["evaluated"] == 40
+
+
 def test_ctrl_c_twice_stops_at_once_and_loses_nothing(uninterrupted, tmp_path):
     class Interrupted(FakeRunner):
         def evaluate(self, task):
@@ -472,3 +520,74 @@ def test_final_metrics_are_measured_for_the_front_alone(tmp_path):
     assert (run.front.to_frame()["test_error"] == 1.5).all()
     evonas.resume(tmp_path / "run", problem=Final(), **QUIET)
     assert len(scored) == len(run.front)
+
+
+def test_a_run_is_replaced_only_by_one_that_is_ready_to_begin(tmp_path):
+    class Unready(Blocks):
+        def prepare(self, report):
+            raise Power
+
+    directory = tmp_path / "run"
+    evonas.search(Blocks(), evaluations=20, out=directory, **QUIET)
+    before = record(directory)
+    for problem, error, options in (
+        (Unready(), Power, {}),
+        (Blocks(), evonas.UsageError, {"population": 1}),
+        (Blocks(), evonas.UsageError, {"workers": 0}),
+        (Blocks(), evonas.UsageError, {"seed": -1}),
+        (Blocks(), evonas.UsageError, {"options": {"since": {1}}}),
+    ):
+        with pytest.raises(error):
+            evonas.search(problem, out=directory, overwrite=True, **options, **QUIET)
+        assert record(directory) == before
+    with pytest.raises(evonas.RunError, match="holds a run already"):
+        evonas.search(Blocks(), evaluations=20, seed=1, out=directory, **QUIET)
+    files = {"notes.txt": "mine"}
+    evonas.search(
+        Blocks(), evaluations=20, seed=1, out=directory, overwrite=True, files=files, **QUIET
+    )
+    assert record(directory) != before
+    assert (directory / "notes.txt").read_text() == "mine"
+
+
+def test_a_second_search_is_refused_while_the_first_prepares(tmp_path):
+    class Second(Blocks):
+        def prepare(self, report):
+            with pytest.raises(evonas.RunLockedError, match=f"written by process {os.getpid()}"):
+                evonas.search(Blocks(), evaluations=20, out=tmp_path / "run", **QUIET)
+
+    run = evonas.search(Second(), evaluations=20, out=tmp_path / "run", **QUIET)
+    assert run.status()["evaluated"] == 20
+
+
+def test_a_run_that_may_only_be_read_can_be_looked_at(tmp_path, monkeypatch):
+    directory = tmp_path / "run"
+    evonas.search(Blocks(), evaluations=20, out=directory, **QUIET)._journal.close()
+    before = {path.name: path.read_bytes() for path in directory.iterdir()}
+    connect = sqlite3.connect
+
+    def readable(name, **options):
+        assert "immutable=1" in str(name)
+        return connect(name, **options)
+
+    # As root everything may be written, whatever the modes say.
+    monkeypatch.setattr("os.access", lambda path, mode: mode != os.W_OK)
+    monkeypatch.setattr("sqlite3.connect", readable)
+    with evonas.Run.open(directory)._journal as journal:
+        assert len(journal.evaluations()) == 20
+    assert {path.name: path.read_bytes() for path in directory.iterdir()} == before
+
+
+def test_looking_whether_a_run_is_locked_does_not_lock_it(tmp_path):
+    with take_lock(tmp_path):
+        assert is_locked(tmp_path)
+        with pytest.raises(evonas.RunLockedError):
+            take_lock(tmp_path)
+    assert not is_locked(tmp_path)
+    assert not is_locked(tmp_path / "missing")
+    with (tmp_path / "journal.lock").open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        freed = threading.Timer(0.05, fcntl.flock, (looking, fcntl.LOCK_UN))
+        freed.start()
+        take_lock(tmp_path).close()
+        freed.join()

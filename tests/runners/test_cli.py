@@ -184,6 +184,43 @@ def test_a_folder_with_other_things_in_it_is_left_alone(evonas, folder):
     assert [path.name for path in (folder / "mine").iterdir()] == ["config.yaml"]
 
 
+def test_a_folder_with_a_file_that_is_named_like_a_runs_is_left_alone(evonas, folder):
+    mine = folder / "mine"
+    (mine / "models").mkdir(parents=True)
+    for name in ("journal.md", "front.txt", "models/weights.pt"):
+        (mine / name).write_text("mine")
+    assert "'mine' is not empty" in evonas(f"search tent.py:Tent {SMALL} --out mine")[2]
+    assert (mine / "models" / "weights.pt").read_text() == "mine"
+    evonas(f"search tent.py:Tent {SMALL} --out run")
+    (folder / "run" / "journal.md").write_text("mine")
+    assert evonas(f"search tent.py:Tent {SMALL} --seed 1 --out run --overwrite")[0] == 0
+    assert (folder / "run" / "journal.md").read_text() == "mine"
+
+
+@pytest.mark.parametrize("wrong", ["--population 1", "--runner serial --workers 4"])
+def test_a_wrong_call_does_not_cost_the_run_that_it_would_replace(evonas, folder, wrong):
+    evonas(f"search tent.py:Tent {SMALL} --out run")
+    before = front(folder / "run")
+    config = (folder / "run" / "config.yaml").read_text()
+    code, _, err = evonas(f"search tent.py:Tent {SMALL} {wrong} --out run --overwrite")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert front(folder / "run") == before
+    assert (folder / "run" / "config.yaml").read_text() == config
+    assert evonas("resume run --evaluations 60")[0] == 0
+
+
+def test_an_option_that_cannot_be_remembered_is_named(evonas, folder):
+    code, _, err = evonas(f"search tent.py:Tent {SMALL} --out run --set fail=2024-01-01")
+    assert code == 2
+    assert "option 'fail' is datetime.date(2024, 1, 1); it must be text" in err
+
+
+def test_a_run_of_several_workers_goes_on_in_one_process(evonas, folder):
+    assert evonas(f"search tent.py:Tent {SMALL} --runner processes --workers 2 --out run")[0] == 0
+    assert evonas("resume run --evaluations 60 --runner serial")[0] == 0
+
+
 @pytest.mark.parametrize(
     "line", ["search tent.py:NoData", "search tent.py:Tent --runner serial --workers 2"]
 )
@@ -202,7 +239,7 @@ def test_ctrl_c_before_the_search_leaves_nothing_to_resume(evonas, folder):
 def test_the_directory_of_a_start_that_was_killed_is_used_again(evonas, folder):
     (folder / "run").mkdir()
     take_lock(folder / "run").close()
-    (folder / "run" / "config.yaml").write_text("")
+    (folder / "run" / "journal.sqlite.partial").write_text("")
     assert evonas(f"search tent.py:Tent {SMALL} --out run")[0] == 0
 
 
