@@ -9,9 +9,9 @@
 ==================  ==============================================================================
 
 Images are uint8, or floats in [0, 1], of shape (height, width), (channels, height, width), or
-(height, width, channels) with at most 4 channels. Three fifths of each class are for training, a
-fifth for validation, a fifth for the final test, drawn once and for all. All images are held in
-memory.
+(height, width, channels) with at most 4 channels; files and PIL images have 8 or 16 bits. Three
+fifths of each class are for training, a fifth for validation, a fifth for the final test, drawn
+once and for all. All images are held in memory.
 """
 
 from __future__ import annotations
@@ -149,13 +149,26 @@ def _folder(path: str, size: Size | None) -> Dataset:
 
 def _read(file: Path) -> Images:
     """Read an image as (1 or 3, height, width)."""
+    where = f"image '{file}'"
     try:
         with Image.open(file) as image:
-            grey = image.mode in ("1", "L", "LA")
-            pixels = np.asarray(image.convert("L" if grey else "RGB"))
+            pixels = _pixels(image, where)
+    except DataError:
+        raise
     except Exception as error:  # What a decoder raises for a broken file is not documented.
-        raise DataError(f"image '{file}' cannot be read: {error}") from error
-    return _image(pixels, f"image '{file}'")
+        raise DataError(f"{where} cannot be read: {error}") from error
+    return _image(pixels, where)
+
+
+def _pixels(image: Image.Image, where: str) -> NDArray[Any]:
+    """Give the pixels of a picture in one mode of grey or RGB: uint8, or floats in [0, 1]."""
+    # PIL clips what has more than 8 bits instead of scaling it.
+    if image.mode.startswith("I;16"):
+        return np.asarray(image).astype(np.float32) / np.float32(65535)
+    if image.mode in ("I", "F"):
+        raise DataError(f"{where} has pixels of 32 bits; it must have 8 or 16")
+    grey = image.mode in ("1", "L", "LA")
+    return np.asarray(image.convert("L" if grey else "RGB"))
 
 
 def _npz(path: str, size: Size | None) -> Dataset:
@@ -171,10 +184,10 @@ def _npz(path: str, size: Size | None) -> Dataset:
         if name not in arrays:
             raise DataError(f"'{file}' has no array '{name}'{did_you_mean(name, arrays)}")
     images, labels = arrays["images"], arrays["labels"]
-    if images.ndim not in (3, 4) or not len(images):
+    if images.ndim not in (3, 4) or not images.size:
         raise DataError(
             f"array 'images' of '{file}' has the shape {images.shape}; it must be (images, height, "
-            "width), (images, channels, height, width) or (images, height, width, channels)"
+            "width), (images, channels, height, width) or (images, height, width, channels), none 0"
         )
     if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
         raise DataError(
@@ -197,7 +210,9 @@ def _module(path: str, size: Size | None) -> Dataset:
             data = data()
         for index in range(len(data)):
             image, label = data[index]
-            images.append(_image(np.asarray(image), f"item {index} of {where}"))
+            item = f"item {index} of {where}"
+            pixels = _pixels(image, item) if isinstance(image, Image.Image) else np.asarray(image)
+            images.append(_image(pixels, item))
             labels.append(int(label))
     except DataError:
         raise
@@ -239,6 +254,8 @@ def _imported(path: str) -> Any:
 
 def _image(array: NDArray[Any], where: str) -> Images:
     """Turn one image into (channels, height, width), float32 in [0, 1]."""
+    if not array.size:
+        raise DataError(f"{where} has the shape {array.shape}; an image has at least one pixel")
     if array.ndim == 2:
         array = array[None]
     elif array.ndim == 3 and array.shape[2] <= MOST_CHANNELS_LAST:
@@ -250,9 +267,11 @@ def _image(array: NDArray[Any], where: str) -> Images:
     # The comparison is also false for NaN.
     if np.issubdtype(array.dtype, np.floating) and np.all((array >= 0) & (array <= 1)):
         return array.astype(np.float32)
+    numbers = array.dtype.kind in "biuf"  # Of text, and of Python objects, there is no least.
+    values = f" and values from {array.min()} to {array.max()}" if numbers else ""
     raise DataError(
-        f"{where} has the type {array.dtype} and values from {array.min()} to {array.max()}; it "
-        "must be uint8, or floats from 0 to 1 without NaN"
+        f"{where} has the type {array.dtype}{values}; "
+        "it must be uint8, or floats from 0 to 1 without NaN"
     )
 
 

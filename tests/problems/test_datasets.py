@@ -104,6 +104,8 @@ def test_the_fingerprint_follows_the_training_data(tmp_path):
         ({"images": pixels(), "label": labels()}, "no array 'labels'; did you mean 'label'"),
         ({"images": pixels(shape=(8,)), "labels": labels()}, r"shape \(12, 8\); it must be"),
         ({"images": pixels(0), "labels": labels(0)}, r"shape \(0, 8, 9\); it must be"),
+        ({"images": pixels(shape=(8, 9, 0)), "labels": labels()}, r"\(12, 8, 9, 0\); it must be"),
+        ({"images": np.full((12, 8, 8), "dark"), "labels": labels()}, "has the type <U4; it must"),
         ({"images": pixels(shape=(7, 7)), "labels": labels()}, "smallest size is 8x8"),
         ({"images": pixels(), "labels": labels(11)}, "it must hold 12 whole numbers"),
         ({"images": pixels(), "labels": labels() / 2}, "type float64; it must hold 12 whole"),
@@ -189,6 +191,23 @@ def test_folder_of_several_sizes(folder):
         load(f"folder:{folder}", (4, 4))
 
 
+def test_sixteen_bits_are_scaled_not_clipped(folder):
+    values = RNG.integers(0, 2**16, (10, 12), dtype=np.uint16)
+    for file in folder.rglob("*.png"):
+        Image.fromarray(values).save(file)
+    data = load(f"folder:{folder}")
+    assert data.image == (1, 10, 12)
+    np.testing.assert_allclose(data.images[0, 0], values / 65535, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_an_image_of_32_bits_is_refused(folder, kind):
+    file = folder / "cat" / "4.tiff"
+    Image.fromarray(np.zeros((10, 12), kind)).save(file)
+    with pytest.raises(DataError, match=r"image '.*4\.tiff' has pixels of 32 bits; it must have 8"):
+        load(f"folder:{folder}")
+
+
 def test_a_broken_image_is_named(folder):
     file = folder / "dog" / "2.png"
     whole = file.read_bytes()
@@ -230,6 +249,8 @@ MODULE = """
     class Unnamed(Pairs):
         classes = 2
     pictures = Pairs(lambda i: Image.new("RGB", (9, 8), (20 * i, 0, 0)))
+    colours = Pairs(lambda i: Image.new("RGB", (9, 8), (20 * i, 0, 0)).quantize())
+    deep = Pairs(lambda i: Image.new("I;16", (9, 8), 5000 * i))
     listed = [(np.full((8, 8, 3), i / 12), i % 2) for i in range(12)]
     def factory():
         return ready
@@ -238,6 +259,8 @@ MODULE = """
     sizes = Pairs(lambda i: torch.zeros(1, 8 + i % 2, 8))
     normalised = Pairs(lambda i: torch.full((1, 8, 8), -1.0))
     flat = Pairs(lambda i: torch.zeros(64))
+    hollow = Pairs(lambda i: torch.zeros(0, 8, 8))
+    floats = Pairs(lambda i: Image.new("F", (9, 8)))
     single = [torch.zeros(1, 8, 8)]
     empty = []
     number = 3
@@ -263,6 +286,8 @@ def module(tmp_path, monkeypatch):
         ("factory", (1, 8, 8)),
         ("Unnamed", (1, 8, 8)),
         ("pictures", (3, 8, 9)),
+        ("colours", (3, 8, 9)),
+        ("deep", (1, 8, 9)),
         ("listed", (3, 8, 8)),
     ],
 )
@@ -275,6 +300,11 @@ def test_modules(module, name, image):
     assert sys.path == path
 
 
+def test_a_palette_is_looked_up(module):
+    data = load(f"module:{module}:colours")
+    np.testing.assert_array_equal(data.images, load(f"module:{module}:pictures").images)
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -283,6 +313,8 @@ def test_modules(module, name, image):
         ("sizes", r"item 1 of .* \(1, 9, 8\) and item 0 .* must agree, or be resized"),
         ("normalised", r"item 0 of .* values from -1\.0 to -1\.0; it must be"),
         ("flat", r"item 0 of .* shape \(64,\)"),
+        ("hollow", r"item 0 of .* shape \(0, 8, 8\); an image has"),
+        ("floats", "item 0 of .* has pixels of 32 bits"),
         ("single", "fails at item 0: .*pairs of image and label"),
         ("empty", "is empty"),
         ("number", "fails at item 0: TypeError"),
