@@ -189,6 +189,13 @@ def test_intervals_are_checked_against_the_truth(audited, covered):
     assert prune._wrong_prunes([prunes[0], searches.Prunes()])["audits"] == trials
 
 
+def test_evaluations_are_spared_of_those_that_plain_search_had():
+    curves = np.tile(np.linspace(0.01, 1, 100), (2, 1))
+    figures = prune._figures(curves, dict.fromkeys(prune.MARKS, 1.0), plain=100)
+    assert (figures["needed_at_1000"], figures["spared_at_1000"]) == (100, 0)
+    assert prune._figures(curves, dict.fromkeys(prune.MARKS, 0.5), 100)["spared_at_1000"] == 0.5
+
+
 def test_an_unknown_method_is_named(table, tmp_path):
     with pytest.raises(UsageError, match="unknown method 'evonsa'; did you mean 'evonas'"):
         prune.run(Path(table), tmp_path, methods=["evonsa"])
