@@ -21,6 +21,9 @@ Names = str | Sequence[str]
 MANY = 20
 """A column of more different fractions than these that nobody named is a metric, not a gene."""
 
+TEXT = ("string", "empty")
+"""What pandas calls a list of texts, or of nothing."""
+
 BOUND = re.compile(r"\s*(?P<metric>.+?)\s*(?P<sign><=|>=)\s*(?P<bound>\S+)\s*")
 
 
@@ -31,8 +34,9 @@ class TableProblem(Problem):
 
     Args:
         table: Path of a ``.csv`` or ``.parquet`` file with one row a design.
-        genes: The columns that describe a design; left out, all that are no metric; then a column
-            of more than 20 different numbers with fractions is refused: it looks like a metric.
+        genes: The columns that describe a design; left out, all that are no metric and not called
+            ``id`` (a row number is no gene); then a column of more than 20 different numbers with
+            fractions is refused: it looks like a metric.
         maximise: Metric columns, the more the better.
         minimise: Metric columns, the less the better.
         constraints: Bounds such as ``"latency_ms <= 30"``.
@@ -78,7 +82,7 @@ class TableProblem(Problem):
         self.metrics = tuple(Metric(c, _unit(c), expensive=c not in cheap) for c in columns)
 
         frame = read_table(Path(table))
-        gene_columns = _names(genes) or [c for c in frame.columns if c not in columns]
+        gene_columns = _names(genes) or [c for c in frame.columns if c not in (*columns, "id")]
         for name in (*gene_columns, *columns):
             if name not in frame.columns:
                 raise DataError(
@@ -204,15 +208,26 @@ def _read_csv(path: Path) -> pd.DataFrame:
     """Read a CSV file; a column without a name (pandas writes row numbers so) is left out."""
     import pandas as pd
 
-    frame = pd.read_csv(path)
+    frame = pd.read_csv(path, low_memory=False, keep_default_na=False, na_values=[""])
+    # Here "None", "NA" and the like are missing, too: so are columns of numbers told from text.
+    guess = pd.read_csv(path, low_memory=False)
+    for name, column in guess.items():
+        words = column.isna() & frame[name].notna()
+        if words.any() and pd.api.types.infer_dtype(column.dropna().tolist()) not in TEXT:
+            frame[name] = column.astype(object).where(~words, frame[name])
     # As they are in the file: pandas gives a name that is there twice a number.
-    names = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0]
+    names = pd.read_csv(
+        path, header=None, nrows=1, dtype=str, keep_default_na=False, na_values=[""]
+    ).iloc[0]
     frame.columns = pd.Index(names)
     return frame.loc[:, names.notna().to_numpy()]
 
 
 def read_table(path: Path) -> pd.DataFrame:
     """Read a CSV or Parquet file.
+
+    An empty cell of a CSV file is missing. A word for it, such as ``NA``, stays as it is: a value
+    of a column of text like any other, and in a column of numbers one that an error can name.
 
     Raises:
         DataError: It is missing, empty or unreadable, or has a column twice.
@@ -244,10 +259,19 @@ def read_table(path: Path) -> pd.DataFrame:
     return frame
 
 
+def is_float(column: pd.Series) -> bool:
+    """Whether a column holds numbers some of which have fractions or are missing."""
+    import pandas as pd
+
+    # Numbers and a word for a missing one, see read_table.
+    mixed = pd.api.types.infer_dtype(column).startswith("mixed")
+    return mixed or column.dtype.kind == "f"
+
+
 def _check_no_metric(genes: pd.DataFrame, table: str) -> None:
     for name, column in genes.items():
         different = column.nunique()
-        if column.dtype.kind == "f" and different > MANY:
+        if is_float(column) and different > MANY:
             raise DataError(
                 f"table '{table}': column '{name}' holds {different} different numbers, too many "
                 "for a gene; set genes to the columns that describe a design"
@@ -259,6 +283,13 @@ def _gene(column: pd.Series, kind: str | None, table: str) -> Gene:
     if column.isna().any():
         row = int(column.isna().to_numpy().argmax()) + 1
         raise DataError(f"table '{table}', row {row}: gene '{name}' has no value")
+    words = [isinstance(value, str) for value in column]
+    if any(words) and not all(words):
+        row = words.index(True)
+        raise DataError(
+            f"table '{table}', row {row + 1}: gene '{name}' is {column.iloc[row]!r}, and a number "
+            "in other rows; it must have a value in every row"
+        )
     values: list[Value] = sorted(set(column.tolist()), key=lambda v: (str(type(v)), v))
     whole = all(isinstance(value, int) and not isinstance(value, bool) for value in values)
     if kind not in (None, "choice", "integer"):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evonas.errors import DataError, UsageError, did_you_mean
+from evonas.errors import UsageError, did_you_mean
 from evonas.outcome import wilson_interval
 from evonas.problem import Report
 from evonas.run import BATCH
@@ -314,12 +314,9 @@ def run(
 def _changed(
     table: Path, directory: Path, change: str, genes: Sequence[str], metrics: Sequence[str]
 ) -> Path:
+    # What is wrong with a table is said of itself, not of the changed one.
+    TableProblem(str(table), genes=genes, minimise=metrics)
     frame = read_table(table)
-    for name in (*genes, *metrics):
-        if name not in frame:
-            raise DataError(
-                f"table '{table}' has no column '{name}'{did_you_mean(name, frame.columns)}"
-            )
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{table.stem}-{change}.csv"
     CHANGES[change](frame, genes, metrics).to_csv(path, index=False)

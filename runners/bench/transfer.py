@@ -28,7 +28,7 @@ from evonas.errors import ConfigError, DataError, did_you_mean
 from evonas.space import FloatArray
 from problems.nasbench201 import EDGES, NASBench201
 from problems.once_for_all import GENES, OnceForAll
-from problems.table import TableProblem, read_table
+from problems.table import TableProblem, is_float, read_table
 from surrogates.transfer import JointPredictor, Transfer, problem_views
 from surrogates.transfer.monotonicity import Calibration, rank_correlation
 
@@ -85,7 +85,7 @@ def load(
         found = genes or [
             str(name)
             for name, column in frame.items()
-            if not pd.api.types.is_float_dtype(column) and 1 < column.nunique() <= 100
+            if not is_float(column) and 1 < column.nunique() <= 100
         ]
         problem = TableProblem(table, genes=found, minimise=names[0], repeats="mean")
     genomes = frame[list(problem.space.names)].to_dict("records")

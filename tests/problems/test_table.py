@@ -141,6 +141,8 @@ def test_repeated_designs_are_refused_or_averaged(write):
         ({"accuracy": "good"}, "row 2: metric 'accuracy' is 'good'"),
         ({"accuracy": float("inf")}, "row 2: metric 'accuracy' is inf"),
         ({"pool": None}, "row 2: gene 'pool' has no value"),
+        ({"accuracy": "NA"}, "row 2: metric 'accuracy' is 'NA'; it must be a finite number"),
+        ({"kernel": "nan"}, "row 2: gene 'kernel' is 'nan', and a number in other rows"),
     ],
 )
 def test_bad_cells_are_named(write, change, message):
@@ -191,6 +193,31 @@ def test_row_numbers_without_a_name_are_no_gene(tmp_path):
     (tmp_path / "numbered.csv").write_text(",depth,accuracy\n0,1,0.5\n1,2,0.7\n")
     problem = TableProblem(str(tmp_path / "numbered.csv"), maximise="accuracy")
     assert problem.space.names == ("depth",)
+
+
+def test_row_numbers_called_id_are_a_gene_only_if_they_are_named(write):
+    table = write([{"id": number, **row} for number, row in enumerate(ROWS)])
+    problem = TableProblem(table, maximise="accuracy", minimise="latency_ms")
+    assert problem.space.names == ("depth", "kernel", "pool")
+    assert TableProblem(table, maximise="accuracy", genes="id").space.names == ("id",)
+
+
+def test_text_that_reads_like_a_missing_value_is_text(tmp_path):
+    file = tmp_path / "words.csv"
+    file.write_text("NA,None,pool,accuracy\n1,n/a,None,0.5\n2,null,max,0.7\n")
+    problem = TableProblem(str(file), maximise="accuracy")
+    assert problem.space.genes == (
+        Integer("NA", 1, 2),
+        Choice("None", ["n/a", "null"]),
+        Choice("pool", ["None", "max"]),
+    )
+    assert problem.evaluate({"NA": 1, "None": "n/a", "pool": "None"}, []) == {"accuracy": 0.5}
+
+
+def test_a_metric_with_a_word_for_a_missing_number_is_still_told_from_a_gene(write):
+    rows = [{"depth": n, "accuracy": n / 3, "energy_mj": n / 7 or "NA"} for n in range(30)]
+    with pytest.raises(DataError, match="'energy_mj' holds 30 different numbers"):
+        TableProblem(write(rows), maximise="accuracy")
 
 
 def test_a_missing_empty_or_unreadable_file(tmp_path):

@@ -138,6 +138,14 @@ def test_a_changed_table_gets_files_of_its_own_name(table, tmp_path):
         prune.run(Path(table), tmp_path, change="renamed", **{**options, "maximise": ["cifar9"]})
 
 
+def test_a_gene_without_a_value_is_named_before_options_are_renamed(table, tmp_path):
+    frame = pd.read_csv(table)
+    frame.loc[4, "e01"] = None
+    frame.to_csv(tmp_path / "gap.csv", index=False)
+    with pytest.raises(DataError, match=r"gap\.csv', row 5: gene 'e01' has no value"):
+        prune.run(tmp_path / "gap.csv", tmp_path, change="renamed", **OPTIONS)
+
+
 def test_a_search_that_ended_too_early_for_another_bar_is_carried_out_again(oracle, tmp_path):
     finished = prune.Finished(tmp_path, Path(__file__), {})
     low, _ = finished.search(oracle, "random", 0, 200, stop=0.5)
