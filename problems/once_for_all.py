@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evonas import Genome
+from evonas import DataError, Genome
 from evonas.space import FloatArray
-from problems.table import Names, TableProblem
+from problems.table import Names, TableProblem, read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 STAGES, BLOCKS = 5, 4
 WIDTHS = (16, 24, 40, 80, 112, 160)
@@ -31,6 +36,8 @@ KERNELS = tuple(f"kernel{block:02}" for block in range(STAGES * BLOCKS))
 EXPANSIONS = tuple(f"expand{block:02}" for block in range(STAGES * BLOCKS))
 GENES = (*DEPTHS, *KERNELS, *EXPANSIONS, "resolution")
 KERNEL_SIZES = (3, 5, 7)
+STAGE_DEPTHS = (2, 3, 4)
+"""Blocks that a stage can have."""
 
 
 class OnceForAll(TableProblem):
@@ -43,6 +50,10 @@ class OnceForAll(TableProblem):
         minimise: Likewise.
         constraints: Likewise.
         cheap: Likewise.
+
+    Raises:
+        DataError: Besides what :class:`TableProblem` raises, a stage has another number of blocks
+            than two to four, or a block a kernel that is not of 3, 5 or 7 pixels.
     """
 
     def __init__(
@@ -53,6 +64,7 @@ class OnceForAll(TableProblem):
         constraints: Names = (),
         cheap: Names = (),
     ) -> None:
+        _check_blocks(table)
         conditions = {
             gene: {DEPTHS[block // BLOCKS]: list(range(block % BLOCKS + 1, BLOCKS + 1))}
             for genes in (KERNELS, EXPANSIONS)
@@ -89,6 +101,28 @@ class OnceForAll(TableProblem):
     def features(self, genomes: Sequence[Genome]) -> FloatArray:
         """Describe networks by their stages, as in :meth:`views`."""
         return self.views(genomes)["stages"]
+
+
+def _check_blocks(table: str) -> None:
+    frame = read_table(Path(table))
+    if not set(GENES) <= set(frame.columns):  # TableProblem names what is missing.
+        return
+    for depth in DEPTHS:
+        _check_column(frame[depth], STAGE_DEPTHS, table)
+    for block, kernel in enumerate(KERNELS):
+        place = block % BLOCKS
+        there = frame[DEPTHS[block // BLOCKS]].isin(range(place + 1, BLOCKS + 1))
+        _check_column(frame[kernel].where(there), KERNEL_SIZES, table)
+
+
+def _check_column(column: pd.Series, known: Sequence[int], table: str) -> None:
+    wrong = column.notna() & ~column.isin(known)
+    if wrong.any():
+        row = int(wrong.to_numpy().argmax())
+        raise DataError(
+            f"table '{table}', row {row + 1}: '{column.name}' is {column.tolist()[row]!r}; "
+            f"it must be one of {', '.join(map(str, known))}"
+        )
 
 
 def _blocks(genome: Genome) -> FloatArray:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from evonas import Choice, Constraint, InfeasibleError, Integer, Metric, Objective, Problem, Space
+from evonas import Constraint, InfeasibleError, Metric, Objective, Problem, Space
 from evonas.errors import ConfigError, DataError, did_you_mean
-from evonas.space import Gene, Genome, Value, genome_key
+from evonas.space import Genome, Value, genome_key
+from problems.table_genes import check_no_metric, genes_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Names = str | Sequence[str]
 """Column names: a list, or one text with commas between them."""
-
-MANY = 20
-"""A column of more different fractions than these that nobody named is a metric, not a gene."""
 
 TEXT = ("string", "empty")
 """What pandas calls a list of texts, or of nothing."""
@@ -44,7 +41,8 @@ class TableProblem(Problem):
             numbers is an integer gene, and every other one a choice among its values.
         cheap: Metric columns that cost nothing to know; they are never predicted.
         conditions: Gene -> gene that it depends on -> the values of that one under which it is
-            active; what the column holds otherwise does not matter.
+            active; what the column holds otherwise does not matter. Values that the table does
+            not hold are passed over, and a gene that is active in no row is left out.
         repeats: What to do with a design that has several rows: ``"refuse"`` the table, or take
             the ``"mean"`` of its metrics.
 
@@ -81,7 +79,8 @@ class TableProblem(Problem):
                 raise ConfigError(f"cheap '{name}' is not a metric{did_you_mean(name, columns)}")
         self.metrics = tuple(Metric(c, _unit(c), expensive=c not in cheap) for c in columns)
 
-        frame = read_table(Path(table))
+        # Labelled by the numbers of the rows.
+        frame = read_table(Path(table)).reset_index(drop=True)
         gene_columns = _names(genes) or [c for c in frame.columns if c not in (*columns, "id")]
         for name in (*gene_columns, *columns):
             if name not in frame.columns:
@@ -91,7 +90,7 @@ class TableProblem(Problem):
         if not gene_columns:
             raise DataError(f"table '{table}' has metric columns only; no gene is left")
         if not _names(genes):
-            _check_no_metric(frame[gene_columns], table)
+            check_no_metric(frame[gene_columns], table)
         kinds, conditions = kinds or {}, conditions or {}
         for option, given in (("kinds", kinds), ("conditions", conditions)):
             if not isinstance(given, Mapping):
@@ -101,9 +100,8 @@ class TableProblem(Problem):
                     raise ConfigError(
                         f"{option} names '{name}', no gene{did_you_mean(name, gene_columns)}"
                     )
-        genes_of_table = (_gene(frame[g], kinds.get(g), table) for g in gene_columns)
-        self.space = Space(*(replace(g, when=conditions.get(g.name)) for g in genes_of_table))
-        designs, self._rows = self._index(frame, gene_columns, columns, table, repeats)
+        self.space = Space(*genes_of(frame, gene_columns, kinds, conditions, table))
+        designs, self._rows = self._index(frame, list(self.space.names), columns, table, repeats)
         if len(designs) < self.space.size:
             self.designs = designs
 
@@ -257,50 +255,6 @@ def read_table(path: Path) -> pd.DataFrame:
         name = frame.columns[frame.columns.duplicated()][0]
         raise DataError(f"table '{path}' has two columns '{name}'; rename one")
     return frame
-
-
-def is_float(column: pd.Series) -> bool:
-    """Whether a column holds numbers some of which have fractions or are missing."""
-    import pandas as pd
-
-    # Numbers and a word for a missing one, see read_table.
-    mixed = pd.api.types.infer_dtype(column).startswith("mixed")
-    return mixed or column.dtype.kind == "f"
-
-
-def _check_no_metric(genes: pd.DataFrame, table: str) -> None:
-    for name, column in genes.items():
-        different = column.nunique()
-        if is_float(column) and different > MANY:
-            raise DataError(
-                f"table '{table}': column '{name}' holds {different} different numbers, too many "
-                "for a gene; set genes to the columns that describe a design"
-            )
-
-
-def _gene(column: pd.Series, kind: str | None, table: str) -> Gene:
-    name = str(column.name)
-    if column.isna().any():
-        row = int(column.isna().to_numpy().argmax()) + 1
-        raise DataError(f"table '{table}', row {row}: gene '{name}' has no value")
-    words = [isinstance(value, str) for value in column]
-    if any(words) and not all(words):
-        row = words.index(True)
-        raise DataError(
-            f"table '{table}', row {row + 1}: gene '{name}' is {column.iloc[row]!r}, and a number "
-            "in other rows; it must have a value in every row"
-        )
-    values: list[Value] = sorted(set(column.tolist()), key=lambda v: (str(type(v)), v))
-    whole = all(isinstance(value, int) and not isinstance(value, bool) for value in values)
-    if kind not in (None, "choice", "integer"):
-        raise ConfigError(f"gene '{name}' has the kind '{kind}'; it must be choice or integer")
-    if kind == "integer" and not whole:
-        raise DataError(f"table '{table}': gene '{name}' is no integer, it holds {values[0]!r}")
-    if kind == "choice" or not whole:
-        return Choice(name, values)
-    low, high = int(values[0]), int(values[-1])
-    consecutive = high - low + 1 == len(values) and len(values) > 1
-    return Integer(name, low, high) if consecutive or kind == "integer" else Choice(name, values)
 
 
 def _is_finite(value: object) -> bool:

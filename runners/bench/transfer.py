@@ -28,7 +28,8 @@ from evonas.errors import ConfigError, DataError, did_you_mean
 from evonas.space import FloatArray
 from problems.nasbench201 import EDGES, NASBench201
 from problems.once_for_all import GENES, OnceForAll
-from problems.table import TableProblem, is_float, read_table
+from problems.table import TableProblem, read_table
+from problems.table_genes import is_float
 from surrogates.transfer import JointPredictor, Transfer, problem_views
 from surrogates.transfer.monotonicity import Calibration, rank_correlation
 

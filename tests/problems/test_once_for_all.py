@@ -66,6 +66,43 @@ def test_work_counts_blocks_and_multiply_accumulates(table):
     assert {-9.0 * depthwise, 25.0 * depthwise, 1.0, -1.0, 0.0} == set(difference)
 
 
+@pytest.mark.parametrize("most", [2, 3])
+def test_a_table_of_shallow_networks_has_no_genes_of_deeper_ones(table, most):
+    path, frame = table
+    frame[list(DEPTHS)] = frame[list(DEPTHS)].clip(upper=most)
+    frame.to_csv(path, index=False)
+    problem = OnceForAll(str(path), minimise="latency_ms.toy")
+    lost = {genes[4 * stage + n] for genes in (KERNELS, EXPANSIONS) for stage in range(5)
+            for n in range(most, 4)}  # fmt: skip
+    assert set(problem.space.names) == set(GENES) - lost
+    genomes = frame[list(problem.space.names)].to_dict("records")
+    whole = frame[list(GENES)].to_dict("records")
+    np.testing.assert_array_equal(problem.features(genomes), problem.features(whole))
+    for genome in genomes:
+        problem.evaluate(problem.canonical(genome), ["latency_ms.toy"])
+
+
+def test_blocks_that_are_absent_may_lack_a_kernel(table):
+    path, frame = table
+    before = OnceForAll(str(path), minimise="latency_ms.toy")
+    frame["kernel03"] = frame["kernel03"].where(frame["depth0"] > 3)
+    frame["kernel02"] = frame["kernel02"].where(frame["depth0"] > 2, 9)
+    frame.to_csv(path, index=False)
+    after = OnceForAll(str(path), minimise="latency_ms.toy")
+    assert (after.space.genes, after.designs) == (before.space.genes, before.designs)
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "allowed"), [("depth1", 5, "2, 3, 4"), ("kernel04", 9, "3, 5, 7")]
+)
+def test_what_is_not_of_the_space_is_named(table, column, cell, allowed):
+    path, frame = table
+    frame.loc[6, column] = cell
+    frame.to_csv(path, index=False)
+    with pytest.raises(DataError, match=f"row 7: '{column}' is {cell}.*must be one of {allowed}"):
+        OnceForAll(str(path), minimise="latency_ms.toy")
+
+
 @pytest.mark.parametrize("gene", ["depth9", "kernel"])
 def test_a_condition_on_no_gene_is_refused(table, gene):
     path, _ = table

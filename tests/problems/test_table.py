@@ -93,6 +93,61 @@ def test_a_search_ends_on_the_front_of_the_table(write):
     assert best["accuracy"] in set(run.front.to_frame()["accuracy"])
 
 
+LAYERS = {"k2": {"depth": [2, 3, 4]}, "k3": {"depth": [3, 4]}, "k4": {"k3": [5], "depth": [4]}}
+
+
+def layers(write, rows, suffix=".csv"):
+    rows = [{"cost": number, **row} for number, row in enumerate(rows)]
+    genes = ["depth", "k2", "k3", "k4"]
+    return TableProblem(
+        write(rows, suffix), genes=genes, minimise="cost", conditions=LAYERS, repeats="mean"
+    )
+
+
+@pytest.mark.parametrize(
+    ("filler", "suffix"),
+    [(None, ".csv"), (None, ".parquet"), (99, ".csv"), (99, ".parquet"), ("NA", ".csv")],
+)
+def test_cells_of_genes_that_are_not_active_do_not_matter(write, filler, suffix):
+    problem = layers(
+        write,
+        [
+            {"depth": 2, "k2": 3, "k3": filler, "k4": filler},
+            {"depth": 3, "k2": 5, "k3": 3, "k4": filler},
+            {"depth": 4, "k2": 3, "k3": 3, "k4": filler},
+            {"depth": 4, "k2": 3, "k3": 5, "k4": 1},
+            {"depth": 4, "k2": 3, "k3": 5, "k4": 9},
+        ],
+        suffix,
+    )
+    assert problem.space.genes == (
+        Integer("depth", 2, 4),
+        Choice("k2", [3, 5]),  # Active whatever the depth.
+        Choice("k3", [3, 5], when={"depth": [3, 4]}),
+        Choice("k4", [1, 9], when={"k3": [5], "depth": [4]}),
+    )
+    assert problem.designs[0] == {"depth": 2, "k2": 3}
+    assert [problem.evaluate(design, ["cost"])["cost"] for design in problem.designs] == [*range(5)]
+
+
+def test_a_gene_without_a_value_where_it_is_active_is_named(write):
+    rows = [{"depth": depth, "k2": 3, "k3": k3, "k4": 1} for depth, k3 in ((2, None), (3, None))]
+    with pytest.raises(DataError, match="row 2: gene 'k3' has no value"):
+        layers(write, rows)
+
+
+def test_conditions_keep_to_the_values_that_a_table_holds(write):
+    two = layers(write, [{"depth": 2, "k2": k, "k3": k, "k4": k} for k in (3, 5)])
+    assert two.space.genes == (Choice("depth", [2]), Choice("k2", [3, 5]))
+    some = layers(write, [{"depth": d, "k2": 3, "k3": d, "k4": 1} for d in (2, 3)])
+    assert some.space.genes[2:] == (Choice("k3", [3], when={"depth": [3]}),)
+    deep = layers(write, [{"depth": d, "k2": 3, "k3": k, "k4": 1} for d in (3, 4) for k in (3, 5)])
+    assert deep.space.genes[2:] == (
+        Choice("k3", [3, 5]),
+        Choice("k4", [1], when={"k3": [5], "depth": [4]}),
+    )
+
+
 @pytest.mark.parametrize("surrogate", [None, "default"])
 def test_a_table_that_holds_next_to_nothing_of_its_space_is_searched(write, surrogate):
     rng = np.random.default_rng(0)

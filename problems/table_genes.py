@@ -1,0 +1,120 @@
+"""The genes that columns of a table describe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from evonas import Choice, ConfigError, DataError, Integer, SpaceError
+from evonas.space import Gene, Value
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+MANY = 20
+"""A column of more different fractions than these that nobody named is a metric, not a gene."""
+
+
+def is_float(column: pd.Series) -> bool:
+    """Whether a column holds numbers some of which have fractions or are missing."""
+    import pandas as pd
+
+    # Numbers and a word for a missing one, see read_table.
+    mixed = pd.api.types.infer_dtype(column).startswith("mixed")
+    return mixed or column.dtype.kind == "f"
+
+
+def check_no_metric(genes: pd.DataFrame, table: str) -> None:
+    """Refuse a column of so many fractions that it looks like a metric.
+
+    Raises:
+        DataError: There is one.
+    """
+    for name, column in genes.items():
+        different = column.nunique()
+        if is_float(column) and different > MANY:
+            raise DataError(
+                f"table '{table}': column '{name}' holds {different} different numbers, too many "
+                "for a gene; set genes to the columns that describe a design"
+            )
+
+
+def genes_of(
+    frame: pd.DataFrame,
+    names: Sequence[str],
+    kinds: Mapping[str, str],
+    conditions: Mapping[str, Mapping[str, Sequence[Value]]],
+    table: str,
+) -> list[Gene]:
+    """Describe the columns ``names``, and empty the cells of genes that are not active.
+
+    For ``kinds`` and ``conditions`` see :class:`problems.table.TableProblem`.
+
+    Raises:
+        DataError: A gene has no value in a row where it is active, or is not of the kind asked for.
+        ConfigError: There is no such kind.
+    """
+    genes: dict[str, Gene] = {}
+    for place, name in enumerate(names):
+        rows = frame.index >= 0
+        when: dict[str, Sequence[Value]] = {}
+        for parent, allowed in conditions.get(name, {}).items():
+            if parent not in names[:place]:  # The space refuses it.
+                when[parent] = allowed
+                continue
+            gene = genes.get(parent)
+            held = [value for value in allowed if gene and _holds(gene, value)]
+            rows &= frame[parent].isin(held).to_numpy()
+            if gene and (frame[parent].isna().any() or len(set(held)) < gene.size):
+                when[parent] = held
+        column = frame[name]
+        if not rows.all():
+            column = _active(column, rows)
+            frame[name] = column.astype(object).reindex(frame.index)
+        if rows.any():
+            genes[name] = replace(_gene(column, kinds.get(name), table), when=when or None)
+    return list(genes.values())
+
+
+def _holds(gene: Gene, value: Value) -> bool:
+    try:
+        gene.check(value)
+    except SpaceError:
+        return False
+    return True
+
+
+def _active(column: pd.Series, rows: NDArray[np.bool_]) -> pd.Series:
+    """Keep some rows; whole numbers that are fractions for the sake of gaps elsewhere are whole."""
+    kept = column[rows].infer_objects()
+    gaps = column[~rows].isna().any() or kept.dtype != column.dtype  # A word for a gap.
+    whole = kept.dtype.kind == "f" and kept.notna().all() and (kept % 1 == 0).all()
+    return kept.astype(int) if gaps and whole else kept
+
+
+def _gene(column: pd.Series, kind: str | None, table: str) -> Gene:
+    name = str(column.name)
+    if column.isna().any():
+        row = column.index[column.isna()][0]
+        raise DataError(f"table '{table}', row {row + 1}: gene '{name}' has no value")
+    words = [isinstance(value, str) for value in column]
+    if any(words) and not all(words):
+        row = column.index[words][0]
+        raise DataError(
+            f"table '{table}', row {row + 1}: gene '{name}' is {column[row]!r}, and a number in "
+            "other rows; it must have a value in every row"
+        )
+    values: list[Value] = sorted(set(column.tolist()), key=lambda v: (str(type(v)), v))
+    whole = all(isinstance(value, int) and not isinstance(value, bool) for value in values)
+    if kind not in (None, "choice", "integer"):
+        raise ConfigError(f"gene '{name}' has the kind '{kind}'; it must be choice or integer")
+    if kind == "integer" and not whole:
+        raise DataError(f"table '{table}': gene '{name}' is no integer, it holds {values[0]!r}")
+    if kind == "choice" or not whole:
+        return Choice(name, values)
+    low, high = int(values[0]), int(values[-1])
+    consecutive = high - low + 1 == len(values) and len(values) > 1
+    return Integer(name, low, high) if consecutive or kind == "integer" else Choice(name, values)
