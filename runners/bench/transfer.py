@@ -39,6 +39,9 @@ METRIC = "latency_ms"
 WORTH = 0.1
 """Share of the median from which on a design's percentage error counts."""
 
+FEWEST = 3
+"""Designs that a proxy must have been measured on."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -62,11 +65,12 @@ def load(
         table: A CSV or Parquet file; one with the edges of NAS-Bench-201 cells is seen as such.
         metric: What to carry over.
         genes: The columns that describe a design; left out, all of text or whole numbers with at
-            most 100 values.
+            most 100 values that are no cost, of any metric, on one of the devices.
         others: Further costs, by the whole names of their columns; those it lacks are left out.
 
     Raises:
-        DataError: The table is wrong, or has no device.
+        DataError: The table is wrong, lacks devices, or has a cost that is not positive, or none
+            that every design has.
     """
     frame = read_table(Path(table))
     names = [str(column) for column in frame.columns if str(column).startswith(f"{metric}.")]
@@ -75,22 +79,53 @@ def load(
             f"table '{table}' has {len(names)} column(s) named '{metric}.DEVICE'; "
             "it needs two or more, a target and a proxy"
         )
-    costs = frame[names].rename(columns=lambda name: name.partition(".")[2])
-    costs = costs.join(frame[[name for name in others if name in frame]]).astype(float)
+    more = [name for name in others if name in frame]
+    columns = [*names, *more]
+    measured = pd.DataFrame({name: _cost(frame[name], table) for name in columns})
+    costs = measured[names].rename(columns=lambda name: name.removeprefix(f"{metric}."))
+    costs = costs.join(measured[more])
+    # A table needs an objective, and that may have no gaps; a target has none.
+    objective = next((name for name in columns if measured[name].notna().all()), None)
+    if objective is None:
+        row = int(measured[columns[0]].isna().to_numpy().argmax())
+        raise DataError(
+            f"table '{table}', row {row + 1}: '{columns[0]}' has no value, and no other cost is "
+            "complete; that of a target must be"
+        )
     problem: TableProblem
     if set(EDGES) <= set(frame.columns) and not genes:
-        problem = NASBench201(table, minimise=names[0])
+        problem = NASBench201(table, minimise=objective)
     elif set(GENES) <= set(frame.columns) and not genes:
-        problem = OnceForAll(table, minimise=names[0])
+        problem = OnceForAll(table, minimise=objective)
     else:
+        endings = tuple(f".{device}" for device in costs)
         found = genes or [
             str(name)
             for name, column in frame.items()
-            if not is_float(column) and 1 < column.nunique() <= 100
+            if not (is_float(column) or name in columns or str(name).endswith(endings))
+            and 1 < column.nunique() <= 100
         ]
-        problem = TableProblem(table, genes=found, minimise=names[0], repeats="mean")
+        if not found:
+            raise DataError(
+                f"no column of table '{table}' looks like a gene; set genes to those that describe "
+                "a design"
+            )
+        problem = TableProblem(table, genes=found, minimise=objective, repeats="mean")
     genomes = frame[list(problem.space.names)].to_dict("records")
     return Table(problem_views(problem, genomes), costs)  # type: ignore[arg-type]
+
+
+def _cost(column: pd.Series, table: str) -> pd.Series:
+    """Give costs as floats, NaN where a design was not measured."""
+    numbers = pd.to_numeric(column, errors="coerce").astype(float)
+    wrong = (numbers.isna() & column.notna()) | (numbers <= 0) | np.isinf(numbers)
+    if wrong.any():
+        row = int(wrong.to_numpy().argmax())
+        raise DataError(
+            f"table '{table}', row {row + 1}: '{column.name}' is {column.tolist()[row]!r}; it must "
+            "be a positive number, or empty where it was not measured"
+        )
+    return numbers
 
 
 def family(device: str) -> str:
@@ -120,7 +155,9 @@ def simple_predictions(
         result: FloatArray = proxy * np.median(costs / proxy[probes])
         return result
 
-    between = np.nan_to_num(np.atleast_2d(spearmanr(known[::7]).statistic))
+    # Of one column scipy gives no matrix.
+    between = spearmanr(known[::7]).statistic if known.shape[1] > 1 else 1.0
+    between = np.nan_to_num(np.atleast_2d(between))
     yield "fixed_proxy", scaled(known[:, int(between.sum(axis=0).argmax())])
     best = known[:, int(np.argmax([rank_correlation(p[probes], costs) for p in known.T]))]
     yield "best_proxy", scaled(best)
@@ -221,8 +258,14 @@ def run(
         of every method and way to choose probes, means over draws.
 
     Raises:
-        UsageError: The table, a device or a number of probes is wrong.
+        UsageError: The table, a device, a number of probes or where to write is wrong.
     """
+    if not name or Path(name).name != name or "\\" in name:
+        raise ConfigError(f"name is '{name}'; it must be that of a file, and out its folder")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"the folder '{out}' cannot be made: {error.strerror}") from error
     targets = targets or TARGETS
     data = load(table, metric, genes, targets)
     devices = [str(device) for device in data.costs]
@@ -231,6 +274,8 @@ def run(
             raise ConfigError(
                 f"table '{table}' has no device '{device}'{did_you_mean(device, devices)}"
             )
+    for target in targets:
+        _check_measured(data.costs[target], len(data.costs), "target", table)
     if not probes or min(probes) < 3 or max(probes) > len(data.costs) // 2:
         raise ConfigError(f"probes are {list(probes)}; each must be from 3 to half the designs")
     transfers: dict[tuple[str, ...], Transfer] = {}
@@ -239,6 +284,8 @@ def run(
         names = proxies_of(target, devices, targets, proxies)
         if not names:
             raise ConfigError(f"no proxy is left for the target '{target}'; name some")
+        for proxy in names:
+            _check_measured(data.costs[proxy], FEWEST, "proxy", table)
         if names not in transfers:
             start = time.perf_counter()
             known = data.costs[list(names)].to_numpy()
@@ -252,7 +299,6 @@ def run(
             report(json.dumps({key: found[0][key] for key in ("target", "probes", "spearman")}))
     keys = ["target", "probes", "method", "way"]
     summary = pd.DataFrame(rows).groupby(keys, sort=False).mean(numeric_only=True).reset_index()
-    out.mkdir(parents=True, exist_ok=True)
     summary.to_csv(out / f"{name}.csv", index=False, float_format="%.4g", lineterminator="\n")
     draw(out / f"{name}.png", summary)
     records = json.loads(summary.to_json(orient="records"))
@@ -263,6 +309,15 @@ def run(
             {key: value for key, value in record.items() if value is not None}
         )
     return {"targets": methods["evonas_chosen"], "methods": methods}
+
+
+def _check_measured(costs: pd.Series, least: int, role: str, table: str) -> None:
+    known = int(costs.notna().sum())
+    if known < least:
+        raise DataError(
+            f"table '{table}' has {known} costs on the {role} '{costs.name}' in {len(costs)} rows; "
+            f"it must have at least {least}"
+        )
 
 
 def draw(path: Path, summary: pd.DataFrame) -> None:
