@@ -13,10 +13,12 @@ from evonas.errors import DataError
 from evonas.space import FloatArray
 from surrogates.threads import one_thread
 from surrogates.transfer.assessment import Assessment, Method, Trust
+from surrogates.transfer.checks import check_known, check_views
 from surrogates.transfer.mixture import Mixture
 from surrogates.transfer.monotonicity import Monotonicity
+from surrogates.transfer.priors import At
 from surrogates.transfer.proxy import ProxyModel
-from surrogates.transfer.views import Views, as_views
+from surrogates.transfer.views import Views
 
 if TYPE_CHECKING:
     from surrogates.transfer.transfer import Transfer
@@ -97,19 +99,28 @@ class Predictor:
 
         Args:
             features: Of any designs, as those of the transfer; left out, the transfer's own.
-            known: What they cost the known devices, shape (designs, devices); left out, the
-                devices' own predictors say.
+            known: What they cost the known devices, positive, shape (designs, devices); left out,
+                the devices' own predictors say.
+
+        Raises:
+            DataError: Shapes or views do not fit those of the transfer, a feature is not finite,
+                a known cost is not positive, or known costs come without features.
         """
-        guessed = 0.0
+        transfer = self._transfer
         if features is None:
-            known = self._transfer.known
-            at = self._transfer.at
-        else:
-            views = as_views(features)
-            if known is None:
-                known = self._transfer.known_costs(views)
-                guessed = self._transfer.model_error
-            at = self._transfer.priors.at(views, known, self._transfer.known_costs(views))
+            if known is not None:
+                raise DataError("known costs are given without the features of their designs")
+            return self._predict(transfer.at, transfer.known, 0.0)
+        views = check_views(features, transfer.views)
+        smooth = transfer.known_costs(views)
+        if known is None:
+            guessed = transfer.model_error
+            return self._predict(transfer.priors.at(views, smooth, smooth), smooth, guessed)
+        known = check_known(known, *smooth.shape)
+        return self._predict(transfer.priors.at(views, known, smooth), known, 0.0)
+
+    def _predict(self, at: At, known: FloatArray, guessed: float) -> Intervals:
+        """Predict from the parts of designs; ``guessed`` is what known costs are off by."""
         if self.method == "adapt":
             found = self._mixture.predict(at)
             mean = found.mean

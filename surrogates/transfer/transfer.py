@@ -12,13 +12,14 @@ from evonas.errors import DataError
 from evonas.space import FloatArray
 from surrogates.threads import one_thread
 from surrogates.transfer.assessment import MEAN, assess
+from surrogates.transfer.checks import check_costs, check_indices, check_spread, check_views
 from surrogates.transfer.experience import Experience, learn
 from surrogates.transfer.mixture import Mixture, Moments
 from surrogates.transfer.predictor import Predictor, Probes
 from surrogates.transfer.priors import Indices, Priors, take
 from surrogates.transfer.probes import choose
 from surrogates.transfer.proxy import ProxyModel
-from surrogates.transfer.views import Views, as_views
+from surrogates.transfer.views import Views, as_numbers, as_views
 
 LEAST_PROBES = 3
 MODEL_ROWS = 4000
@@ -72,7 +73,7 @@ class Transfer:
     ) -> None:
         self.views = as_views(features)
         designs = len(next(iter(self.views.values())))
-        table = np.empty((designs, 0)) if known is None else np.asarray(known, dtype=float)
+        table = np.empty((designs, 0)) if known is None else as_numbers(known, "known costs")
         if table.ndim != 2 or len(table) != designs:
             raise DataError(
                 f"known costs have the shape {table.shape}; it must be ({designs}, devices)"
@@ -187,24 +188,18 @@ class Transfer:
         Args:
             probes: Indices of designs, or features (or views) of any designs.
             costs: What was measured, shape (k,), positive.
-            spread: Relative deviation of every measurement, shape (k,).
+            spread: Relative deviation of every measurement, shape (k,), 0 or more.
 
         Raises:
-            DataError: Fewer than three probes, shapes that do not fit, or a cost that is not
-                positive.
+            DataError: Fewer than three probes, shapes or views that do not fit, an index of no
+                design, a cost that is not positive, or a spread that is negative or not finite.
         """
-        measured = np.asarray(costs, dtype=float)
-        noise = None if spread is None else np.asarray(spread, dtype=float)
         views, known, indices = self._probe_parts(probes)
         k = len(known)
-        if measured.shape != (k,):
-            raise DataError(f"{len(measured)} costs are given for {k} probes")
-        if noise is not None and noise.shape != (k,):
-            raise DataError(f"{len(noise)} spreads are given for {k} probes")
+        measured = check_costs(costs, k)
+        noise = None if spread is None else check_spread(spread, k)
         if k < LEAST_PROBES:
             raise DataError(f"{k} probes are given; a fit needs {LEAST_PROBES} or more")
-        if not (np.isfinite(measured).all() and (measured > 0).all()):
-            raise DataError("a probe's cost is not a positive number; leave that probe out")
         return self.condition(Probes(views, known, measured, noise, indices))
 
     @one_thread
@@ -230,14 +225,10 @@ class Transfer:
         self, probes: Sequence[int] | FloatArray | Views
     ) -> tuple[Views, FloatArray, list[int]]:
         """Views, known costs and indices (if given) of the probes."""
-        if isinstance(probes, Mapping) or np.ndim(probes) == 2:
-            views = as_views(probes)  # type: ignore[arg-type]
+        if isinstance(probes, Mapping) or as_numbers(probes, "probes").ndim == 2:
+            views = check_views(probes, self.views)  # type: ignore[arg-type]
             return views, self.known_costs(views), []
-        indices = [int(index) for index in probes]
-        designs = len(self.known)
-        for index in indices:
-            if not 0 <= index < designs:
-                raise DataError(f"probe {index} is no design; there are {designs}")
+        indices = check_indices(probes, len(self.known))
         return {n: v[indices] for n, v in self.views.items()}, self.known[indices], indices
 
 

@@ -32,6 +32,18 @@ def problem_views(problem: Problem, genomes: Sequence[Genome]) -> dict[str, Floa
     return views | feature_views(problem, genomes)
 
 
+def as_numbers(values: object, what: str) -> FloatArray:
+    """Read an array.
+
+    Raises:
+        DataError: It holds something else than numbers, or its rows differ in length.
+    """
+    try:
+        return np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise DataError(f"{what} cannot be read as an array of numbers") from None
+
+
 def as_views(features: FloatArray | Views) -> dict[str, FloatArray]:
     """Name a plain array's view, and check shapes and values.
 
@@ -39,10 +51,10 @@ def as_views(features: FloatArray | Views) -> dict[str, FloatArray]:
         DataError: There is no view, or one is not a finite array of shape (designs, columns).
     """
     views = features if isinstance(features, Mapping) else {"features": features}
-    checked = {name: np.asarray(view, dtype=float) for name, view in views.items()}
+    checked = {name: as_numbers(view, f"view '{name}'") for name, view in views.items()}
     if not checked:
         raise DataError("designs have no view; give at least one")
-    designs = len(next(iter(checked.values())))
+    designs = len(np.atleast_1d(next(iter(checked.values()))))
     for name, view in checked.items():
         if view.ndim != 2 or len(view) != designs:
             raise DataError(f"view '{name}' has the shape {view.shape}; it must be ({designs}, n)")

@@ -259,6 +259,9 @@ def test_a_saved_predictor_predicts_the_same(devices, tmp_path):
 def test_bad_input_is_refused():
     views, known = additive(50)
     transfer = Transfer(views, known[:, :1])
+    predictor = transfer.fit(range(8), unseen_device(views)[:8])
+    few = {name: view[:3] for name, view in views.items()}
+    counts = {"counts": few["counts"]}
     for call, words in (
         (lambda: Transfer(views, known[:40]), "must be \\(50, devices\\)"),
         (lambda: Transfer(views, -known), "not positive"),
@@ -266,14 +269,39 @@ def test_bad_input_is_refused():
         (lambda: Transfer({}), "no view"),
         (lambda: Transfer({"x": np.full((3, 1), np.nan)}), "not finite"),
         (lambda: transfer.fit([1, 2], [1, 2]), "needs 3"),
-        (lambda: transfer.fit([1, 2, 3], [1, 2]), "2 costs"),
+        (lambda: transfer.fit([1, 2, 3], [1, 2]), "costs have the shape \\(2,\\); it must be"),
         (lambda: transfer.fit([1, 2, 3], [1, 2, 0]), "positive"),
         (lambda: transfer.fit([1, 2, 99], [1, 2, 3]), "probe 99"),
-        (lambda: transfer.fit([1, 2, 3], [1, 2, 3], [0.1]), "1 spreads"),
+        (lambda: transfer.fit([1, 2, 3], [1, 2, 3], [0.1]), "spreads have the shape \\(1,\\)"),
+        (lambda: transfer.fit([1, 2, 3], [1, 2, 3], [0.1, np.nan, 0.1]), "0 or more"),
+        (lambda: transfer.fit([1, 2, 3], [1, 2, 3], [0.1, np.inf, 0.1]), "0 or more"),
+        (lambda: transfer.fit([1, 2, 3], [1, 2, 3], [0.1, -0.1, 0.1]), "0 or more"),
+        (lambda: transfer.fit([0.5, 1, 2], [1, 2, 3]), "probe 0.5 is no design"),
+        (lambda: transfer.fit([True] * 3, [1, 2, 3]), "neither indices"),
+        (lambda: transfer.fit(np.zeros((3, 1, 1)), [1, 2, 3]), "neither indices"),
+        (lambda: transfer.fit(["a", "b", "c"], [1, 2, 3]), "probes cannot be read"),
+        (lambda: transfer.fit(counts, [1, 2, 3]), "lack the view 'edges'; given are 'counts'"),
+        (lambda: transfer.fit(few | {"counts": np.ones((3, 3))}, [1, 2, 3]), "has 3 columns"),
+        (lambda: predictor.predict(counts), "lack the view 'edges'"),
+        (lambda: predictor.predict(few | {"edges": np.ones((3, 25))}), "'edges' has 25 columns"),
+        (lambda: predictor.predict(np.ones((3, 4))), "given are 'features'"),
+        (lambda: predictor.predict(few, np.full((3, 1), np.nan)), "not a positive number"),
+        (lambda: predictor.predict(few, -np.ones((3, 1))), "not a positive number"),
+        (lambda: predictor.predict(few, np.ones((3, 2))), "must be \\(3, 1\\), designs and"),
+        (lambda: predictor.predict(known=known[:, :1]), "without the features"),
         (lambda: transfer.choose_probes(0), "1 or more"),
     ):
         with pytest.raises(DataError, match=words):
             call()
+
+
+def test_views_are_told_by_their_names_and_others_are_left_out():
+    views, known = additive(60)
+    readings = {"n:all": views["counts"], "n:live": views["counts"][:, ::-1]}
+    transfer = Transfer(readings, known[:, :1])
+    predictor = transfer.fit(range(8), unseen_device(views)[:8])
+    more = {"n:other": views["counts"], **dict(reversed(readings.items())), **views}
+    np.testing.assert_array_equal(predictor.predict(more).mean, predictor.predict(readings).mean)
 
 
 def test_costs_carry_over_to_another_reading_of_a_graph():
