@@ -28,8 +28,14 @@ WILD_SHARE = 0.25
 REMEDY = "bring it from the device again, as measure.py wrote it"
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(allow_inf_nan=False, gt=0)]
 NotNegative = Annotated[float, Field(allow_inf_nan=False, ge=0)]
+
+# Beyond these no device is measured: a nanosecond to some hours a call, at up to a kilowatt.
+Milliseconds = Annotated[float, Field(allow_inf_nan=False, ge=1e-6, le=1e7)]
+Millijoules = Annotated[float, Field(allow_inf_nan=False, ge=1e-9, le=1e10)]
+
+# Half of the bursts are off by no more than their median, which makes a spread of 1.48.
+Spread = Annotated[float, Field(allow_inf_nan=False, ge=0, le=2)]
 
 
 class Model(BaseModel):
@@ -92,10 +98,10 @@ class Measured(BaseModel):
     name: str
     kind: str
     design: int
-    ms: Positive
-    spread: NotNegative
-    bursts: Annotated[int, Field(ge=1)]
-    energy_mj: Positive | None = None
+    ms: Milliseconds
+    spread: Spread
+    bursts: Annotated[int, Field(ge=1, le=1_000_000)]
+    energy_mj: Millijoules | None = None
 
     @property
     def uncertainty(self) -> float:
@@ -111,7 +117,7 @@ class Result(BaseModel):
     complete: bool
     threads: Annotated[int, Field(ge=1)]
     host: dict[str, Any]
-    reference_ms: Positive
+    reference_ms: Milliseconds
     models: list[Measured]
     made_from: Kit
 
