@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import os
@@ -111,7 +112,7 @@ class Profile:
         return plugins.load("evonas.transfer", "default").Predictor.load(header, arrays)
 
     def save(self, folder: Path) -> Path:
-        """Write ``NAME.json`` and ``NAME.npz``; the former is written last.
+        """Write ``NAME.json`` and ``NAME.npz``; the former holds the SHA-256 of the latter.
 
         Raises:
             DataError: The folder cannot be written to.
@@ -124,11 +125,18 @@ class Profile:
     def _write(self, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.content['name']}.json"
-        np.savez(path.with_suffix(".npz"), allow_pickle=False, **self.arrays)
-        partial = path.with_suffix(".partial")
-        content = {**self.content, "checksum": _checksum(self.content)}
-        partial.write_text(json.dumps(content), encoding="utf-8")
-        partial.replace(path)
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **self.arrays)
+        packed = buffer.getvalue()
+        content = {**self.content, "arrays": hashlib.sha256(packed).hexdigest()}
+        content["checksum"] = _checksum(content)
+        header, arrays = path.with_suffix(".partial"), path.with_suffix(".npz.partial")
+        header.write_text(json.dumps(content), encoding="utf-8")
+        arrays.write_bytes(packed)
+        # The header first: if this stops in between, its digest tells that the arrays are old.
+        # An old header need not have one, and would be read with new arrays.
+        header.replace(path)
+        arrays.replace(path.with_suffix(".npz"))
         return path
 
 
@@ -171,12 +179,20 @@ def load(name: str, folder: Path) -> Profile:
         raise DataError(f"profile '{path}' is not of format {FORMAT}; fit it again")
     if content.pop("checksum", None) != _checksum(content):
         raise DataError(f"profile '{path}' is damaged: it is not as it was written; fit it again")
+    # Profiles that were written before do not say what their arrays are.
+    return Profile(content, _read_arrays(path.with_suffix(".npz"), content.pop("arrays", None)))
+
+
+def _read_arrays(path: Path, digest: str | None) -> dict[str, FloatArray]:
+    """Read the npz file of a profile, whose SHA-256 must be as given."""
     try:
-        with (
-            path.with_suffix(".npz").open("rb") as file,
-            np.load(file, allow_pickle=False) as arrays,
-        ):
-            return Profile(content, dict(arrays))
+        packed = path.read_bytes()
+        if digest not in (None, hashlib.sha256(packed).hexdigest()):
+            raise DataError(
+                f"profile '{path}' is damaged or of another fit than '{path.stem}.json' beside it; "
+                "fit it again"
+            )
+        with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
+            return dict(arrays)
     except (OSError, ValueError, EOFError, BadZipFile) as error:
-        arrays_path = path.with_suffix(".npz")
-        raise DataError(f"profile '{arrays_path}' is damaged: {error}; fit it again") from None
+        raise DataError(f"profile '{path}' is damaged: {error}; fit it again") from None
