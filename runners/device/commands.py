@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +22,7 @@ from runners.device import kit as kits
 from runners.device import profile as profiles
 from runners.device.formats import read_result
 from runners.device.front import front_kit
+from runners.device.further import further_kit
 from runners.session import AsJson, Options, console, print_json
 
 device = typer.Typer(help="Make a new device known by a few measurements.", rich_markup_mode=None)
@@ -55,20 +58,32 @@ def probe(
         Path | None,
         typer.Option(metavar="RUN", help="Measure the front of this search, not new designs."),
     ] = None,
+    after: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="kit-result.json",
+            help="Measure further designs of this result's kit; may be repeated, the first first.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a kit of models to measure on a new device.
 
     Copy the kit there, run 'python measure.py', and bring kit-result.json back.
     """
-    if (target is None) == (run is None):
-        raise ConfigError("give a PROBLEM to probe a new device for, or --run RUN, and not both")
-    if run is not None and assignments:
-        raise ConfigError("--set does not go with --run: a run has its own options")
+    if [target is None, run is None, not after].count(False) != 1:
+        raise ConfigError(
+            "give a PROBLEM to probe a new device for, or --run RUN, or --after kit-result.json, "
+            "and one of them only"
+        )
+    if target is None and assignments:
+        raise ConfigError("--set goes with a PROBLEM; a run or a result has its own options")
     options = parse_options(assignments or ())
     with redirect_stdout(sys.stderr):
         if run is not None:
             kit = front_kit(run, out, designs)
+        elif after:
+            kit = further_kit([read_result(result) for result in after], out, designs)
         elif target is not None:
             kit = kits.make(
                 plugins.load_problem(target, options),
@@ -111,7 +126,7 @@ def fit(
     known = [device_profile.load(proxy, devices) for proxy in proxies or ()]
     profile = profiles.fit(name, [read_result(result) for result in results], known)
     path = profile.save(devices)
-    _show(profile, path, as_json)
+    _show(profile, path, as_json, list(map(str, results)))
 
 
 @device.command("list", epilog="Example: evonas device list")
@@ -155,10 +170,11 @@ def _summary(profile: Profile) -> dict[str, Any]:
         **{key: profile.content[key] for key in kept},
         "trusted": profile.trusted,
         "kinds": kinds,
+        "next": profile.content.get("next", []),
     }
 
 
-def _show(profile: Profile, path: Path, as_json: bool) -> None:
+def _show(profile: Profile, path: Path, as_json: bool, results: Sequence[str] = ()) -> None:
     if as_json:
         print_json({"file": str(path), **_summary(profile)})
         return
@@ -171,6 +187,8 @@ def _show(profile: Profile, path: Path, as_json: bool) -> None:
             if rows:
                 _print_probes(out, f"{kind} [{entry['unit']}]", number, rows)
         _print_verdict(out, kind, entry)
+    if not profile.trusted:
+        _print_next(out, profile, path, results)
     proxies = ", ".join(profile.content["proxies"])
     out.print(f"{path}: threads: {profile.content['threads']}; proxies: {proxies}.")
 
@@ -196,13 +214,41 @@ def _print_probes(out: Console, title: str, number: int, rows: list[dict[str, An
 
 def _print_verdict(out: Console, kind: str, entry: dict[str, Any]) -> None:
     found = f"error {entry['error']:.1%}, rank correlation {entry['spearman']:.2f}"
-    if entry["trusted"]:
-        out.print(f"{kind}: to be trusted ({entry['method']}; {found}).\n")
+    trusted = "to be trusted" if entry["trusted"] else "NOT to be trusted"
+    out.print(f"{kind}: {trusted} ({entry['method']}; {found}).\n")
+
+
+def _print_next(out: Console, profile: Profile, path: Path, results: Sequence[str]) -> None:
+    """Say what to measure next, and the commands; results are where they were given, if known."""
+    content = profile.content
+    designs = content.get("next")  # Profiles that were written before have none.
+    if designs == []:
+        out.print("Nearly all designs of its kits are measured. Make a kit of others, with another")
+        out.print("'evonas device probe' --seed, and fit its result as a further one.\n")
         return
-    out.print(f"{kind}: NOT to be trusted ({entry['method']}; {found}). Measure these too, with a")
-    out.print(f"kit of --designs {len(entry['probes']) + len(entry['next'])}:")
-    for genome in entry["next"]:
-        out.print(f"  {genome_key(genome)}")
+    if designs:
+        out.print(f"Measure {len(designs)} more designs, these:")
+        for genome in designs:
+            out.print(f"  {genome_key(genome)}")
+    count = len(content["kits"])
+    further = f"kit{count + 1}"
+    given = results or [
+        "kit-result.json",
+        *(f"kit{n}/kit-result.json" for n in range(2, count + 1)),
+    ]
+    probe = [word for result in given for word in ("--after", result)]
+    fit = [content["name"], *given, f"{further}/kit-result.json"]
+    fit += [word for proxy in content["proxies"][1:] for word in ("--proxy", proxy)]
+    if path.parent != device_profile.devices_folder():
+        fit += ["--devices", str(path.parent)]
+    where = "" if results else " (with its results, wherever they are)"
+    out.print(f"A further kit holds them; measure it on the device, and fit all{where}:")
+    for command in (
+        ["evonas", "device", "probe", *probe, "--out", further],
+        ["python", "measure.py", "--threads", str(content["threads"])],
+        ["evonas", "device", "fit", *fit],
+    ):
+        out.print(f"  {shlex.join(command)}")
     out.print()
 
 

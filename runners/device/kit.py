@@ -10,12 +10,13 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evonas import plugins
 from evonas.catalogue import Catalogue
@@ -41,11 +42,18 @@ class Survey:
         designs: Genomes in canonical form.
         costs: Kind of model -> ms on this machine, shape (designs,); 0 where there is no model.
         views: Name -> description, shape (designs, columns).
+        made_on: The processor of that machine.
     """
 
     designs: list[dict[str, Value]]
     costs: dict[str, FloatArray]
     views: Mapping[str, FloatArray]
+    made_on: str = field(default_factory=processor)
+
+    @property
+    def usable(self) -> NDArray[np.int64]:
+        """Rows of the designs that have models of all kinds."""
+        return np.flatnonzero((np.column_stack(list(self.costs.values())) > 0).all(axis=1))
 
     def take(self, rows: Sequence[int]) -> Survey:
         """The part of some designs."""
@@ -53,6 +61,7 @@ class Survey:
             [self.designs[row] for row in rows],
             {kind: ms[rows] for kind, ms in self.costs.items()},
             {name: view[rows] for name, view in self.views.items()},
+            self.made_on,
         )
 
 
@@ -164,7 +173,7 @@ def write(
         "options": dict(options),
         "space": problem.space.describe(),
         "kinds": dict(problem.timed_models),
-        "made_on": processor(),
+        "made_on": known.made_on,
         "reference": against["name"],
         "models": models,
         "designs": known.designs,
@@ -220,26 +229,36 @@ def _report(report: Report, number: int, total: int, done: str) -> None:
         report(f"{number} of {total} designs are {done}.")
 
 
-def choose(known: Survey, count: int, seed: int) -> list[int]:
+def choose(known: Survey, count: int, seed: int = 0, *, measured: Sequence[int] = ()) -> list[int]:
     """Choose the designs to measure on a new device, the same number for each kind of model.
+
+    Args:
+        known: The designs.
+        count: How many to choose.
+        seed: Of every random choice.
+        measured: Rows of designs that are measured on the device already.
+
+    Returns:
+        Rows of designs.
 
     Raises:
         DataError: Fewer designs have models of all kinds.
     """
     transfer = plugins.load("evonas.transfer", "default").Transfer
-    usable = np.flatnonzero((np.column_stack(list(known.costs.values())) > 0).all(axis=1))
+    usable = known.usable
     if len(usable) < count:
         raise DataError(
             f"{count} designs are asked for, but {len(usable)} of those drawn have models of all "
             "kinds; ask for fewer, or for more --proxy-designs"
         )
     some = known.take(usable.tolist())
+    before = np.flatnonzero(np.isin(usable, measured)).tolist()
     chosen: list[int] = []
     for number, ms in enumerate(some.costs.values(), 1):
         share = count * number // len(some.costs) - len(chosen)
         if share:
             fitted = transfer(some.views, ms[:, None], seed=seed)
-            chosen += fitted.choose_probes(share, chosen)
+            chosen += fitted.choose_probes(share, [*before, *chosen])
     return [int(usable[index]) for index in chosen]
 
 

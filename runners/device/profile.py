@@ -12,6 +12,7 @@ from evonas.device_profile import FORMAT, Profile, check_name, energy_of
 from evonas.errors import ConfigError, DataError
 from evonas.space import FloatArray
 from runners.device.formats import Kit, Measured, Result
+from runners.device.further import further_designs
 from runners.device.merge import merge
 
 HERE = "this kit's machine"
@@ -54,6 +55,8 @@ def fit(name: str, results: Sequence[Result], proxies: Sequence[Profile] = ()) -
         for name_of_kind, (entry, found) in fitted.items():
             kinds[name_of_kind] = entry
             arrays |= {f"{name_of_kind}/{array}": values for array, values in found.items()}
+    trusted = all(entry["trusted"] for entry in kinds.values())
+    further = [] if trusted else further_designs(kit, groups)
     content = {
         "format": FORMAT,
         "name": name,
@@ -66,6 +69,7 @@ def fit(name: str, results: Sequence[Result], proxies: Sequence[Profile] = ()) -
         "threads": results[0].threads,
         "proxies": [HERE, *(proxy.content["name"] for proxy in proxies)],
         "kinds": kinds,
+        "next": [kit.designs[row] for row in further],
     }
     return Profile(content, arrays)
 
@@ -147,7 +151,6 @@ def _fit_kind(
         "spearman": trust.spearman,
         "trusted": bool(trust.good),
         "probes": table,
-        "next": [] if trust.good else [kit.designs[rows[i]] for i in predictor.next_probes(10)],
         "predictor": header,
     }
     return entry, arrays
