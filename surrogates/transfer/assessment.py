@@ -113,7 +113,7 @@ def assess(
     adapted = left_out.mean
 
     def assessment(method: Method, predicted: FloatArray, expected: float = 0.0) -> Assessment:
-        logarithms = np.log(np.maximum(predicted, 1e-9) / costs)[used]
+        logarithms = np.log(predicted / costs)[used]
         deviation = float(np.sqrt(np.mean(logarithms**2)))
         error = _error(predicted, costs)
         expected = expected or max(error, MEAN * deviation)

@@ -135,7 +135,7 @@ def learn(
         mixture = Mixture(priors, take(at, ten), known[ten, device], log_weights)
         others = rng.choice(len(known), min(300, len(known)), replace=False)
         found = mixture.predict(take(at, others))
-        error = np.abs(np.log(np.maximum(known[others, device], 1e-9) / found.mean))
+        error = np.abs(np.log(known[others, device] / found.mean))
         scores.append(error / (mixture.caution * found.deviation))
         shares.append(np.full(len(others), share))
     quantile = _weighted_quantile(np.concatenate(scores), np.concatenate(shares), COVERAGE)

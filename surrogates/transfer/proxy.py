@@ -16,6 +16,9 @@ from surrogates.transfer.additive import column_costs, with_constant
 
 ROUNDS = 300
 
+LEAST_ADDED = 1e-9
+"""Least cost that columns add up to, as a share of the constant's."""
+
 
 class ProxyModel:
     """Costs that add up, corrected by XGBoost; monotone in named columns.
@@ -69,7 +72,9 @@ class ProxyModel:
     def _matrix(self, features: FloatArray) -> xgboost.DMatrix:
         """Features, with what the additive part predicts to start from."""
         added = with_constant(features)[:, self._costs > 0] @ self._costs[self._costs > 0]
-        return xgboost.DMatrix(features, base_margin=np.log(np.maximum(added, 1e-9)))
+        # Never nothing, in whatever unit; what is constant always costs something.
+        floor = LEAST_ADDED * self._costs[0]
+        return xgboost.DMatrix(features, base_margin=np.log(np.maximum(added, floor)))
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """The fitted model: costs of columns, and XGBoost's UBJSON, compressed."""

@@ -99,6 +99,21 @@ def test_predictions_scale_with_the_unit(factor):
     np.testing.assert_allclose(other, factor * one, rtol=1e-6)
 
 
+@pytest.mark.parametrize("devices", [1, 3])
+def test_the_unit_of_all_costs_does_not_matter(devices):
+    views, known = additive(150)
+    target = unseen_device(views)
+    errors, means = [], []
+    for unit in (1.0, 1e-12):
+        transfer = Transfer(views, unit * known[:, :devices])
+        predictor = transfer.fit(range(10), unit * target[:10])
+        errors.append(predictor.trust.error)
+        # But for the trees, which round to single precision.
+        means.append(predictor.predict(views).mean / unit)
+    np.testing.assert_allclose(means[1], means[0], rtol=0.02)
+    assert errors[1] == pytest.approx(errors[0], rel=0.05)
+
+
 def costs_of_many_parts(seed):
     """Counts of the parts of designs, costs of the parts on a known device, and a generator."""
     rng = np.random.default_rng(seed)
