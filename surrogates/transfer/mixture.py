@@ -9,7 +9,7 @@ from scipy.special import gammaln
 
 from evonas.space import FloatArray
 from surrogates.transfer.links import LINKS, apply_link, invert_link, link_slope
-from surrogates.transfer.priors import At, Priors, take
+from surrogates.transfer.priors import At, Indices, Priors, take
 
 SHAPE, RATE = 0.5, 0.02
 """Of the inverse-gamma prior of the squared scale that all terms of a candidate share."""
@@ -37,6 +37,16 @@ DISTRUST = 40.0
 
 KEPT = 60
 """Candidates that predictions are averaged over at most."""
+
+
+BLOCK = 4_000_000
+"""Elements of the covariances that are held at once."""
+
+
+def _blocks(candidates: int, k: int) -> list[Indices]:
+    """Split candidates so that their covariances of k probes can be held at once."""
+    count = min(candidates, 1 + candidates * k**2 // BLOCK)
+    return np.array_split(np.arange(candidates), count)
 
 
 @dataclass(frozen=True)
@@ -94,24 +104,18 @@ class Mixture:
         link = priors.link[some]
         probes = self._probes = take(self._at, np.flatnonzero(self.used))
         costs, k = self._costs[self.used], int(self.used.sum())
-        noise = priors.noise_deviation(some, probes.level if priors.knows_devices else costs)
-        extra = np.array([link_slope(n, costs) * costs for n in range(len(LINKS))])[link]
-        extra *= self._extra[self.used]
-        covariance = priors.covariance(some, probes, probes)
-        covariance[:, np.arange(k), np.arange(k)] += noise**2 + extra**2
         values = np.array([apply_link(n, costs) for n in range(len(LINKS))])[link]
         slopes = np.array([np.log(link_slope(n, costs)) for n in range(len(LINKS))])[link]
         residual = values - probes.bases[priors.base[some]]
-        inverse: FloatArray = np.linalg.inv(covariance).astype(float, copy=False)
-        weights: FloatArray = np.einsum("qij,qj->qi", inverse, residual)
+        weights, precision = np.empty_like(residual), np.empty_like(residual)
+        determinant = np.empty(len(some))
+        for part in _blocks(len(some), k):
+            inverse, determinant[part] = self._inverses(some[part])
+            weights[part] = np.einsum("qij,qj->qi", inverse, residual[part])
+            precision[part] = np.einsum("qii->qi", inverse)
         rate: FloatArray = RATE + 0.5 * np.einsum("qi,qi->q", residual, weights)
-        evidence = (
-            -0.5 * np.linalg.slogdet(covariance)[1]
-            - (SHAPE + k / 2) * np.log(rate)
-            + slopes.sum(axis=1)
-        )
+        evidence = -0.5 * determinant - (SHAPE + k / 2) * np.log(rate) + slopes.sum(axis=1)
         # Leaving one out, in closed form: mean, variance and density of every probe.
-        precision = np.einsum("qii->qi", inverse)
         left_error = weights / precision
         left_rate: FloatArray = rate[:, None] - 0.5 * weights**2 / precision
         left_shape = SHAPE + (k - 1) / 2
@@ -138,15 +142,34 @@ class Mixture:
         posterior /= posterior.sum()
         self._outlier = posterior[:, 1:].sum(axis=0)
         self._posterior = posterior
-        self._keep(weights, inverse, rate, left_rate)
+        self._keep(weights, rate, left_rate)
 
-    def _keep(
-        self, weights: FloatArray, inverse: FloatArray, rate: FloatArray, left_rate: FloatArray
-    ) -> None:
+    def _inverses(self, some: Indices) -> tuple[FloatArray, FloatArray]:
+        """Inverses of the probes' covariances under some candidates; logarithms of determinants.
+
+        Returns:
+            Arrays of shape (candidates, k, k) and (candidates,).
+        """
+        priors, probes, costs = self._priors, self._probes, self._costs[self.used]
+        noise = priors.noise_deviation(some, probes.level if priors.knows_devices else costs)
+        extra = np.array([link_slope(n, costs) * costs for n in range(len(LINKS))])
+        extra = extra[priors.link[some]] * self._extra[self.used]
+        covariance = priors.covariance(some, probes, probes)
+        diagonal = np.arange(len(costs))
+        covariance[:, diagonal, diagonal] += noise**2 + extra**2
+        inverse: FloatArray = np.linalg.inv(covariance).astype(float, copy=False)
+        return inverse, np.linalg.slogdet(covariance)[1]
+
+    def _keep(self, weights: FloatArray, rate: FloatArray, left_rate: FloatArray) -> None:
         """Keep what predictions need of the most probable candidates and cases."""
         posterior, k = self._posterior, weights.shape[1]
         best = np.argsort(-posterior, axis=None)[:KEPT]
         best = best[posterior.ravel()[best] > 1e-3 * posterior.max()]
+        # All inverses together would be too many to be held where there are many probes.
+        rows = np.unique(best // (k + 1))
+        blocks = [self._candidates[rows[part]] for part in _blocks(len(rows), k)]
+        inverses = (one for some in blocks for one in self._inverses(some)[0])
+        inverse = dict(zip(rows.tolist(), inverses, strict=True))
         self._kept = []
         for number in best:
             candidate, case = divmod(int(number), k + 1)

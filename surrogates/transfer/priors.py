@@ -193,7 +193,8 @@ class Priors:
 
     def covariance(self, some: Indices, rows: At, columns: At) -> FloatArray:
         """Prior covariance of some candidates, shape (candidates, rows, columns)."""
-        of_views = np.array([a @ b.T for a, b in zip(rows.views, columns.views, strict=True)])
+        used, view = np.unique(self.view[some], return_inverse=True)
+        of_views = np.array([rows.views[number] @ columns.views[number].T for number in used])
         of_spans = np.array([a @ b.T for a, b in zip(rows.spans, columns.spans, strict=True)])
         factor, offset = (
             (deviation[some] ** 2)[:, None, None] for deviation in (self._factor, self._offset)
@@ -201,10 +202,7 @@ class Priors:
         slopes = rows.slopes[self.base[some]][:, :, None] * columns.slopes[self.base[some]][:, None]
         amplitude = self.amplitude[some][:, None, None]
         total: FloatArray = (
-            offset
-            + amplitude**2 * of_views[self.view[some]]
-            + factor * slopes
-            + of_spans[self.span[some]]
+            offset + amplitude**2 * of_views[view] + factor * slopes + of_spans[self.span[some]]
         )
         return total
 

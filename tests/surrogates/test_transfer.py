@@ -412,6 +412,28 @@ def test_many_probes_are_all_used():
     assert errors[1] < min(errors[0], 0.03)
 
 
+def test_many_probes_are_looked_at_in_blocks(monkeypatch):
+    views, known = additive(150, noise=0.03)
+    target = unseen_device(views, noise=0.03)
+    transfer = Transfer(views, known)
+    sizes, whole = [], Mixture._inverses
+
+    def watch(self, some):
+        inverses = whole(self, some)
+        sizes.append(inverses[0].size)
+        return inverses
+
+    monkeypatch.setattr(Mixture, "_inverses", watch)
+    found = []
+    for most in (10**7, 10**5):
+        monkeypatch.setattr("surrogates.transfer.mixture.BLOCK", most)
+        monkeypatch.setattr("surrogates.transfer.monotonicity.BLOCK", most)
+        found.append(transfer.fit(range(40), target[:40]))
+    assert max(sizes[-10:]) <= 10**5 < max(sizes)
+    np.testing.assert_allclose(found[0].predict().mean, found[1].predict().mean, rtol=1e-9)
+    assert found[0].monotonicity == found[1].monotonicity
+
+
 def test_a_verdict_follows_the_error_over_all_designs():
     rng = np.random.default_rng(0)
     views, known = additive(noise=0.02)
