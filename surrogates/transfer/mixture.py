@@ -32,6 +32,12 @@ SCREENED = 16
 SIFTED = 1500
 """Candidates that are left then."""
 
+SIFTED_AGAIN = ((64, 200), (256, 60))
+"""Probes by which they are sifted further when there are more, and candidates that are left.
+
+Outliers among these probes are set aside first, as they speak for the wrong candidates.
+"""
+
 DISTRUST = 40.0
 """How much the share of outliers adds to the variance: other designs may be as far off."""
 
@@ -87,15 +93,31 @@ class Mixture:
         shared = np.bincount(priors.key, minlength=len(priors.keys))
         self._log_prior = (log_weights - np.log(shared))[priors.key]
         self._candidates = np.arange(len(priors))
-        self.used = np.arange(len(costs)) < SCREENED
-        self._condition()
+        self._condition_on(SCREENED)
         if len(costs) > SCREENED:
-            best = np.argsort(-self._posterior.sum(axis=1), kind="stable")[:SIFTED]
-            self._candidates = np.sort(best)
-            self.used[:] = True
-            self._condition()
-        # A second outlier is looked for once the first is certain enough to be left out.
-        while self.used.sum() > max(4, 0.8 * len(costs)) and self._outlier.max() > 0.5:
+            self._sift(SIFTED)
+            for probes, candidates in SIFTED_AGAIN:
+                if len(costs) > probes:
+                    self._condition_on(probes)
+                    self._set_aside()
+                    self._sift(candidates)
+            self._condition_on(len(costs))
+        self._set_aside()
+
+    def _condition_on(self, probes: int) -> None:
+        """Condition on the first so many probes."""
+        self.used = np.arange(len(self._costs)) < probes
+        self._condition()
+
+    def _sift(self, count: int) -> None:
+        """Leave so many candidates, the most probable ones."""
+        best = np.argsort(-self._posterior.sum(axis=1), kind="stable")[:count]
+        self._candidates = self._candidates[np.sort(best)]
+
+    def _set_aside(self) -> None:
+        """Leave out outliers: a second is looked for once the first is certain enough."""
+        least = max(4, 0.8 * self.used.sum())
+        while self.used.sum() > least and self._outlier.max() > 0.5:
             self.used[np.flatnonzero(self.used)[self._outlier.argmax()]] = False
             self._condition()
 

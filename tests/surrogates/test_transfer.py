@@ -434,6 +434,22 @@ def test_many_probes_are_looked_at_in_blocks(monkeypatch):
     assert found[0].monotonicity == found[1].monotonicity
 
 
+def test_sifting_candidates_again_leaves_those_that_count(monkeypatch):
+    views, known = additive(noise=0.03)
+    measured = unseen_device(views, noise=0.03)[:90]
+    measured[[5, 70]] *= 4
+    transfer = Transfer(views, known)
+    found = []
+    for sieves in (((64, 200),), ()):
+        monkeypatch.setattr("surrogates.transfer.mixture.SIFTED_AGAIN", sieves)
+        mixture = transfer.fit(range(90), measured)._mixture
+        assert (~mixture.used).nonzero()[0].tolist() == [5, 70]
+        found.append(mixture)
+    assert len(found[0]._candidates) == 200 < len(found[1]._candidates)
+    means = [mixture.predict(transfer.at).mean for mixture in found]
+    np.testing.assert_allclose(*means, rtol=1e-3)
+
+
 def test_a_verdict_follows_the_error_over_all_designs():
     rng = np.random.default_rng(0)
     views, known = additive(noise=0.02)
