@@ -226,10 +226,9 @@ def _print_next(out: Console, profile: Profile, path: Path, results: Sequence[st
         out.print("Nearly all designs of its kits are measured. Make a kit of others, with another")
         out.print("'evonas device probe' --seed, and fit its result as a further one.\n")
         return
-    if designs:
-        out.print(f"Measure {len(designs)} more designs, these:")
-        for genome in designs:
-            out.print(f"  {genome_key(genome)}")
+    out.print(f"Measure {len(designs)} more designs, these:" if designs else "Measure ten more.")
+    for genome in designs or ():
+        out.print(f"  {genome_key(genome)}")
     count = len(content["kits"])
     further = f"kit{count + 1}"
     given = results or [

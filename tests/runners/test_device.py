@@ -222,12 +222,19 @@ def test_a_device_that_is_a_multiple_is_predicted_and_trusted(made, fit, tmp_pat
         assert one["kinds"]["head"]["metric"] == "head_ms"
 
 
-def test_a_device_that_follows_nothing_known_is_not_trusted(made, fit):
+def test_a_device_that_follows_nothing_known_is_not_trusted(made, fit, tmp_path, capsys):
     rng = np.random.default_rng(0)
     code, printed, _ = fit(measured(made, lambda *_: float(np.exp(2 * rng.normal()))))
     assert code == 0
     assert "NOT to be trusted" in printed
     assert "Measure 10 more designs, these:" in printed
+
+    # Profiles that were written before do not list them.
+    found = device_profile.load("board", tmp_path / "devices")
+    del found.content["next"]
+    found.save(tmp_path / "devices")
+    assert main(["device", "show", "board", "--devices", str(tmp_path / "devices")]) == 0
+    assert "Measure ten more.\nA further kit holds them;" in capsys.readouterr().out
 
 
 def test_a_further_kit_holds_the_designs_that_a_fit_asks_for(
