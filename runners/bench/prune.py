@@ -209,9 +209,9 @@ def draw(path: Path, curves: dict[str, dict[str, FloatArray]]) -> None:
         for method, shares in methods.items():
             median = np.median(shares, axis=0)
             axes.plot(np.arange(1, len(median) + 1), median, label=method)
-        # The last tenth is where methods differ, unless nobody gets that far.
-        best = max(float(np.median(shares[:, -1])) for shares in methods.values())
-        low = 0.9 if best > 0.9 else 0.0
+        # The last tenth is where methods differ, unless one of them does not get that far.
+        worst = min(float(np.median(shares[:, -1])) for shares in methods.values())
+        low = min(0.9, np.floor(10 * worst) / 10)
         axes.set(title=title, ylim=(low, 1.0), xlabel="evaluations", ylabel="share of hypervolume")
     handles, labels = axes.get_legend_handles_labels()
     # Two entries have room below a panel.
