@@ -28,7 +28,7 @@ from evonas.errors import RunError, WorkError
 from evonas.host import worker_name
 from evonas.lock import take_lock
 from evonas.records import Candidate, Decision, Evaluation, Prediction, Status, Verdict
-from evonas.run_files import JOURNAL, remove_files
+from evonas.run_files import JOURNAL, PARTIAL, remove_files
 
 SCHEMA = 1
 
@@ -90,8 +90,9 @@ class Journal:
             return cls(connection, "memory", None)
         lock = lock or cls.claim(directory)
         try:
+            partial = _create(directory, meta)
             remove_files(directory)
-            _create(directory / JOURNAL, meta)
+            partial.replace(directory / JOURNAL)
             return cls(_connect(directory / JOURNAL), str(directory), lock)._checked()
         except BaseException:
             lock.close()
@@ -358,16 +359,16 @@ def _connect(path: Path, mode: str = "rw") -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=30)
 
 
-def _create(path: Path, meta: Mapping[str, Any]) -> None:
-    """Make the file in one step: a process killed meanwhile leaves no half a journal."""
-    partial = path.with_name(path.name + ".partial")
+def _create(directory: Path, meta: Mapping[str, Any]) -> Path:
+    """Make a file to be renamed: a process killed meanwhile leaves no half a journal."""
+    partial = directory / PARTIAL
     partial.unlink(missing_ok=True)
     connection = sqlite3.connect(partial)
     try:
         _fill(connection, meta)
     finally:
         connection.close()
-    partial.replace(path)
+    return partial
 
 
 def _fill(connection: sqlite3.Connection, meta: Mapping[str, Any]) -> None:

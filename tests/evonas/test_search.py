@@ -550,6 +550,35 @@ def test_a_run_is_replaced_only_by_one_that_is_ready_to_begin(tmp_path):
     assert (directory / "notes.txt").read_text() == "mine"
 
 
+def test_what_was_there_before_a_first_run_is_not_removed(tmp_path):
+    (tmp_path / "models").mkdir()
+    mine = [tmp_path / "models" / "weights.pt", tmp_path / "config.yaml", tmp_path / "front.csv"]
+    for path in mine:
+        path.write_text("mine")
+    evonas.search(Blocks(), evaluations=5, out=tmp_path, **QUIET)
+    assert [path.read_text() for path in mine] == ["mine"] * 3
+
+
+def test_a_run_stays_until_all_else_is_done_to_replace_it(tmp_path, monkeypatch):
+    directory = tmp_path / "run"
+    evonas.search(Blocks(), evaluations=20, out=directory, **QUIET).export(["csv"])
+    (directory / "models").mkdir()
+    before = record(directory)
+
+    def stop(*_):
+        raise Power
+
+    for place in ("evonas.journal._fill", "evonas.run_files.shutil.rmtree"):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, stop)
+            with pytest.raises(Power):
+                evonas.search(Blocks(), evaluations=9, out=directory, overwrite=True, **QUIET)
+        assert record(directory) == before
+    run = evonas.search(Blocks(), evaluations=9, out=directory, overwrite=True, **QUIET)
+    assert run.status()["evaluated"] == 9
+    assert not (directory / "models").exists()
+
+
 def test_a_second_search_is_refused_while_the_first_prepares(tmp_path):
     class Second(Blocks):
         def prepare(self, report):
