@@ -37,11 +37,12 @@ def take_lock(directory: Path, note: bool = True) -> IO[str]:
 
     Raises:
         RunLockedError: Another process holds it; the message names it.
-        RunError: The directory cannot be written.
+        RunError: The directory is missing or cannot be written.
     """
+    path = directory / LOCK
     try:
-        lock = (directory / LOCK).open("a+")
-    except PermissionError as error:
+        lock = path.open("a+")
+    except OSError as error:
         raise RunError(f"run '{directory}' cannot be written: {error.strerror}") from None
     end = time.monotonic() + PATIENCE
     while not _locked(lock) and time.monotonic() < end:
@@ -53,6 +54,10 @@ def take_lock(directory: Path, note: bool = True) -> IO[str]:
         raise RunLockedError(
             f"run '{directory}' is being written by {holder}; wait for it or stop it first"
         )
+    if not _is_at(path, lock):
+        # Its last holder removed it: others would lock another file.
+        lock.close()
+        return take_lock(directory, note)
     if note:
         lock.truncate(0)
         started = time.strftime("%Y-%m-%d %H:%M:%S")
@@ -68,3 +73,11 @@ def _locked(lock: IO[str]) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _is_at(path: Path, lock: IO[str]) -> bool:
+    """Whether an open file is what is at a path now."""
+    try:
+        return os.path.samestat(os.fstat(lock.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

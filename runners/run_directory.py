@@ -6,7 +6,7 @@ import itertools
 from contextlib import suppress
 from pathlib import Path
 
-from evonas.errors import RunLockedError, UsageError
+from evonas.errors import RunError, UsageError
 from evonas.lock import take_lock
 from evonas.run_files import JOURNAL, UNBORN
 
@@ -71,7 +71,7 @@ def remove_unborn(directory: Path) -> None:
         with take_lock(directory, note=False):
             for name in LEFT:
                 (directory / name).unlink(missing_ok=True)
-    except RunLockedError:  # It is another process that starts there.
+    except RunError:  # It is another process that starts there, or the directory is gone.
         return
     with suppress(OSError):
         directory.rmdir()

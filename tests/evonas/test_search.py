@@ -620,3 +620,19 @@ def test_looking_whether_a_run_is_locked_does_not_lock_it(tmp_path):
         freed.start()
         take_lock(tmp_path).close()
         freed.join()
+
+
+def test_a_lock_that_its_holder_removed_locks_nothing(tmp_path):
+    held = take_lock(tmp_path)
+
+    def remove():
+        (tmp_path / "journal.lock").unlink()
+        held.close()
+
+    removed = threading.Timer(0.05, remove)
+    removed.start()
+    with take_lock(tmp_path):
+        removed.join()
+        assert is_locked(tmp_path)
+    with pytest.raises(evonas.RunError, match="cannot be written: No such file"):
+        take_lock(tmp_path / "missing")
