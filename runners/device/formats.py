@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from evonas.device_profile import read_json
 from evonas.errors import DataError
-from evonas.space import FloatArray, Value
+from evonas.space import FloatArray, Value, genome_key
 
 FORMAT = 1
 
@@ -27,7 +27,8 @@ WILD_SHARE = 0.25
 
 REMEDY = "bring it from the device again, as measure.py wrote it"
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+# Models of the designs hold single precision.
+Described = Annotated[float, Field(allow_inf_nan=False, ge=-1e38, le=1e38)]
 NotNegative = Annotated[float, Field(allow_inf_nan=False, ge=0)]
 
 # Beyond these no device is measured: a nanosecond to some hours a call, at up to a kilowatt.
@@ -76,7 +77,7 @@ class Kit(BaseModel):
     models: list[Model]
     designs: list[dict[str, Value]]
     proxy_ms: dict[str, list[NotNegative]]
-    views: dict[str, list[list[Finite]]]
+    views: dict[str, list[list[Described]]]
 
     @property
     def reference_model(self) -> Model:
@@ -159,14 +160,17 @@ def read_result(path: Path) -> Result:
 
 
 def _check_kit(path: Path, kit: Kit) -> None:
-    """Check that what is said of the designs is said of all of them."""
+    """Check that each design is there once, and what is said of them is said of all."""
     told: list[Sequence[object]] = [*kit.proxy_ms.values(), *kit.views.values()]
     whole = kit.views and kit.proxy_ms.keys() == kit.kinds.keys()
     whole = whole and all(len(of_designs) == len(kit.designs) for of_designs in told)
-    if not whole or any(len({len(row) for row in view}) != 1 for view in kit.views.values()):
+    widths = [{len(row) for row in view} for view in kit.views.values()]
+    if not whole or any(len(width) != 1 for width in widths) or max(map(max, widths)) == 0:
         raise DataError(
             f"result '{path}' is damaged: its kit's times and views do not fit; {REMEDY}"
         )
+    if len({genome_key(genome) for genome in kit.designs}) != len(kit.designs):
+        raise DataError(f"result '{path}' is damaged: its kit has a design twice; {REMEDY}")
     for model in kit.models:
         if model.kind not in kit.kinds or model.design not in kit.rows(model.kind):
             raise DataError(f"result '{path}' is damaged: '{model.name}' is of no design; {REMEDY}")

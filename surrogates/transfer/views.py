@@ -48,7 +48,8 @@ def as_views(features: FloatArray | Views) -> dict[str, FloatArray]:
     """Name a plain array's view, and check shapes and values.
 
     Raises:
-        DataError: There is no view, or one is not a finite array of shape (designs, columns).
+        DataError: There is no view with a column, or one is not a finite array of shape (designs,
+            columns).
     """
     views = features if isinstance(features, Mapping) else {"features": features}
     checked = {name: as_numbers(view, f"view '{name}'") for name, view in views.items()}
@@ -60,4 +61,6 @@ def as_views(features: FloatArray | Views) -> dict[str, FloatArray]:
             raise DataError(f"view '{name}' has the shape {view.shape}; it must be ({designs}, n)")
         if not np.isfinite(view).all():
             raise DataError(f"view '{name}' holds a value that is not finite")
+    if not any(view.shape[1] for view in checked.values()):
+        raise DataError("designs have no view with a column; give at least one")
     return checked
