@@ -85,6 +85,7 @@ def further_kit(
             f"fewer than {LEAST} designs of the results' kits are left that are worth measuring; "
             "make a kit of others, with another --seed"
         )
+    kits.report_fewer(report, len(chosen), count or 0)
     problem.prepare(report)
     reference = kit.reference_model
     return kits.write(

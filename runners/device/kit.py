@@ -100,6 +100,7 @@ def make(
     drawn = sample_designs(problem, proxy_designs, np.random.default_rng(seed))
     known = survey(problem, drawn, report)
     chosen = choose(known, probes, seed)
+    report_fewer(report, len(chosen), probes)
     return write(problem, reference, options, out, known, chosen, report=report)
 
 
@@ -239,7 +240,7 @@ def choose(known: Survey, count: int, seed: int = 0, *, measured: Sequence[int] 
         measured: Rows of designs that are measured on the device already.
 
     Returns:
-        Rows of designs.
+        Rows of designs; fewer where the others take next to no time here.
 
     Raises:
         DataError: Fewer designs have models of all kinds.
@@ -260,6 +261,15 @@ def choose(known: Survey, count: int, seed: int = 0, *, measured: Sequence[int] 
             fitted = transfer(some.views, ms[:, None], seed=seed)
             chosen += fitted.choose_probes(share, [*before, *chosen])
     return [int(usable[index]) for index in chosen]
+
+
+def report_fewer(report: Report, chosen: int, asked: int) -> None:
+    """Say so if fewer designs are chosen than were asked for."""
+    if chosen < asked:
+        report(
+            f"{chosen} designs are chosen, not {asked}: the others take next to no time here, "
+            "which tells nothing of a device."
+        )
 
 
 def _export(
