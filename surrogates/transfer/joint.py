@@ -78,14 +78,27 @@ class JointPredictor:
 
         Args:
             features: Of designs, shape (n, columns).
-            anchor_costs: The device's costs of the anchor designs.
+            anchor_costs: The device's costs of the anchor designs, positive.
             stated: Its stated features, if the model was trained with some.
 
         Returns:
             Costs of shape (n,).
+
+        Raises:
+            DataError: An anchor's cost is not positive, or there are not as many features, anchors
+                and stated features as the model was trained with.
         """
+        if not (np.isfinite(anchor_costs) & (anchor_costs > 0)).all():
+            raise DataError("an anchor's cost is not a positive number; measure all of them")
         described, scale = self._describe(anchor_costs, stated)
         inputs = np.hstack([features, np.tile(described, (len(features), 1))])
+        if inputs.shape[1] != self._model.columns:
+            given = "without stated features" if stated is None else f"{np.size(stated)} stated"
+            raise DataError(
+                f"the model was trained with {self._model.columns} features, anchors and stated "
+                f"features in all; given are {features.shape[1]} features and "
+                f"{len(anchor_costs)} anchors, {given}"
+            )
         return self._model.predict(inputs) * scale
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:

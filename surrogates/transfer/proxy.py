@@ -64,6 +64,11 @@ class ProxyModel:
         self._booster = xgboost.train(parameters, data, ROUNDS)
         return self
 
+    @property
+    def columns(self) -> int:
+        """How many features of a design it was fitted to."""
+        return len(self._costs) - 1
+
     def predict(self, features: FloatArray) -> FloatArray:
         """Predict costs of shape (n,)."""
         predicted: FloatArray = np.exp(self._booster.predict(self._matrix(features)).astype(float))

@@ -369,6 +369,25 @@ def test_a_joint_model_needs_the_anchors_only():
         JointPredictor().fit(views["counts"], known, anchors, rng)
 
 
+def test_a_joint_model_is_told_as_much_as_it_was_trained_with():
+    views, known = additive(60)
+    counts, anchors = views["counts"], np.arange(5)
+    stated = np.arange(2.0 * known.shape[1]).reshape(-1, 2)
+    trained = JointPredictor().fit(counts, known, anchors, np.random.default_rng(0), stated)
+    joint = JointPredictor.from_arrays(trained.to_arrays())
+    costs = known[anchors, 0]
+    assert joint.predict(counts, costs, stated[0]).shape == (60,)
+    for arguments, words in (
+        ((counts, costs), "with 11 features, .* 4 features and 5 anchors, without stated features"),
+        ((counts, costs, stated[0][:1]), "5 anchors, 1 stated"),
+        ((counts, costs[:3], stated[0]), "3 anchors, 2 stated"),
+        ((counts[:, :2], costs, stated[0]), "2 features and 5"),
+        ((counts, -costs, stated[0]), "an anchor's cost is not a positive number"),
+    ):
+        with pytest.raises(DataError, match=words):
+            joint.predict(*arguments)
+
+
 def test_costs_of_columns_are_found_and_never_negative():
     views, _ = additive()
     counts = views["counts"][:, :3]  # All four add up to a constant.
