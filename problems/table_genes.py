@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -55,18 +55,18 @@ def genes_of(
 
     Raises:
         DataError: A gene has no value in a row where it is active, or is not of the kind asked for.
-        ConfigError: There is no such kind.
+        ConfigError: There is no such kind, or a condition does not name values of a gene.
     """
     genes: dict[str, Gene] = {}
     for place, name in enumerate(names):
         rows = frame.index >= 0
         when: dict[str, Sequence[Value]] = {}
-        for parent, allowed in conditions.get(name, {}).items():
+        for parent, allowed in _condition(name, conditions.get(name)).items():
             if parent not in names[:place]:  # The space refuses it.
                 when[parent] = allowed
                 continue
             gene = genes.get(parent)
-            held = [value for value in allowed if gene and _holds(gene, value)]
+            held = [value for value in allowed if gene and _holds(gene, value, name)]
             rows &= frame[parent].isin(held).to_numpy()
             if gene and (frame[parent].isna().any() or len(set(held)) < gene.size):
                 when[parent] = held
@@ -79,12 +79,33 @@ def genes_of(
     return list(genes.values())
 
 
-def _holds(gene: Gene, value: Value) -> bool:
+def _condition(name: str, condition: object) -> Mapping[str, Sequence[Value]]:
+    """Check the condition of a gene; without one it is empty."""
+    found = condition or {}
+    if not isinstance(found, Mapping) or not all(
+        isinstance(values, Collection) and not isinstance(values, str) for values in found.values()
+    ):
+        raise ConfigError(
+            f"the condition of gene '{name}' is {condition!r}; it must name genes and lists of "
+            "their values, as {depth: [3, 4]}"
+        )
+    return found
+
+
+def _holds(gene: Gene, value: Value, child: str) -> bool:
+    """Whether a gene can have a value that a condition names."""
     try:
         gene.check(value)
-    except SpaceError:
+    except SpaceError as error:
+        options = gene.options if isinstance(gene, Choice) else (gene.lower,)
+        if _kind(value) not in map(_kind, options):  # What is only not in the table may stay.
+            raise ConfigError(f"the condition of gene '{child}' is wrong: {error}") from None
         return False
     return True
+
+
+def _kind(value: Value) -> type:
+    return next((kind for kind in (bool, str) if isinstance(value, kind)), float)
 
 
 def _active(column: pd.Series, rows: NDArray[np.bool_]) -> pd.Series:

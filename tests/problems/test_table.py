@@ -148,6 +148,25 @@ def test_conditions_keep_to_the_values_that_a_table_holds(write):
     )
 
 
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        ("depth", "the condition of gene 'k2' is 'depth'; it must name genes"),
+        ({"depth": 3}, "it must name genes and lists of their values"),
+        ({"depth": "34"}, "it must name genes and lists of their values"),
+        ({"depth": ["3"]}, "the condition of gene 'k2' is wrong: gene 'depth' is '3'; it must be"),
+        ({"depth": [True]}, "gene 'depth' is True"),
+        ({"pool": [3]}, "gene 'pool' is 3"),
+    ],
+)
+def test_a_condition_that_can_never_hold_is_refused(write, condition, message):
+    rows = [{"depth": d, "pool": p, "k2": 3, "cost": d} for d in (2, 3) for p in ("max", "mean")]
+    options = {"genes": ["depth", "pool", "k2"], "minimise": "cost"}
+    with pytest.raises(ConfigError, match=message):
+        TableProblem(write(rows), conditions={"k2": condition}, **options)
+    assert TableProblem(write(rows), conditions={"k2": None}, **options).space.genes[2].when is None
+
+
 @pytest.mark.parametrize("surrogate", [None, "default"])
 def test_a_table_that_holds_next_to_nothing_of_its_space_is_searched(write, surrogate):
     rng = np.random.default_rng(0)
