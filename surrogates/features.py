@@ -128,8 +128,11 @@ def feature_views(problem: Problem, genomes: Sequence[Genome]) -> dict[str, Floa
 
 def _checked(problem: Problem, name: str, view: object, designs: int) -> FloatArray:
     """Check that a view of a problem's own is a finite array with a row for every design."""
-    found = np.asarray(view, dtype=float)
     where = f"'{name}' that problem '{type(problem).__name__}' describes designs by"
+    try:
+        found = np.asarray(view, dtype=float)
+    except (TypeError, ValueError):
+        raise ProblemError(f"{where} cannot be read as an array of numbers") from None
     if found.ndim != 2 or len(found) != designs:
         raise ProblemError(f"{where} has the shape {found.shape}; it must be ({designs}, columns)")
     if not np.isfinite(found).all():

@@ -9,8 +9,10 @@ from sklearn.gaussian_process import kernels
 from threadpoolctl import threadpool_limits
 
 from evonas import Choice, Integer, Metric, Objective, Problem, Real, Space
+from evonas.errors import ProblemError
 from evonas.outcome import rank_agreement
 from evonas.scaling import SCALINGS
+from problems.toy import Blocks
 from surrogates.blend import Blend
 from surrogates.features import Group, metric_views, monotone_genes, space_features, space_views
 from surrogates.gaussian_process import GaussianProcess, LogLikelihood, _covariance, initial
@@ -316,6 +318,24 @@ def test_predictions_are_monotone_whatever_the_noise_and_the_features(problem):
         predicted = models.predict(wider, ["ms", "error"])
         assert (np.diff(predicted["ms"][0]) >= -1e-9).all()
         assert (np.diff(predicted["error"][0]) <= 1e-9).all()
+
+
+@pytest.mark.parametrize("method", ["features", "views"])
+@pytest.mark.parametrize(
+    ("view", "message"),
+    [
+        ([["a"], ["b"]], "cannot be read as an array of numbers"),
+        ([[1], [1, 2]], "cannot be read as an array of numbers"),
+        ([[1.0], [np.nan]], "holds a value that is not finite"),
+        ([1.0, 2.0], r"has the shape \(2,\); it must be \(2, columns\)"),
+        ([[1.0]], r"has the shape \(1, 1\); it must be"),
+    ],
+)
+def test_what_a_problem_describes_designs_by_is_checked(method, view, message):
+    own = type("Own", (Blocks,), {method: lambda self, genomes: {"blocks": view}})()
+    designs = [own.space.decode(code) for code in (own.space.lower, own.space.upper)]
+    with pytest.raises(ProblemError, match=f"'blocks' that problem 'Own' .*{message}"):
+        metric_views(own, own.metrics[0], designs)
 
 
 def test_models_do_their_algebra_on_one_thread(monkeypatch, blas_threads):
