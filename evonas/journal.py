@@ -110,10 +110,15 @@ class Journal:
             The lock, to be handed to :meth:`create` or closed.
 
         Raises:
-            RunError: The directory holds a run already.
+            RunError: The directory holds a run already, or cannot be made.
             RunLockedError: Another process is writing to it, or about to.
         """
-        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(
+                f"the run's directory '{directory}' cannot be made: {error.strerror}"
+            ) from None
         lock = take_lock(directory)
         if (directory / JOURNAL).exists() and not overwrite:
             lock.close()

@@ -550,6 +550,12 @@ def test_a_run_is_replaced_only_by_one_that_is_ready_to_begin(tmp_path):
     assert (directory / "notes.txt").read_text() == "mine"
 
 
+def test_a_file_is_no_directory_for_a_run(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(evonas.RunError, match="cannot be made: File exists"):
+        evonas.search(Blocks(), out=tmp_path / "file", **QUIET)
+
+
 def test_what_was_there_before_a_first_run_is_not_removed(tmp_path):
     (tmp_path / "models").mkdir()
     mine = [tmp_path / "models" / "weights.pt", tmp_path / "config.yaml", tmp_path / "front.csv"]
