@@ -42,14 +42,14 @@ def dying_runner(after, workers=1):
                 raise Power
             running, self.queue = self.queue[:workers], self.queue[workers:]
             Runner.left -= len(running)
-            return [
-                Evaluation(
-                    task.candidate,
-                    Status.OK,
-                    self.problem.evaluate(task.candidate.genome, task.metrics),
-                )
-                for task in reversed(running)
-            ]
+            return [self.evaluate(task) for task in reversed(running)]
+
+        def evaluate(self, task):
+            try:
+                values = self.problem.evaluate(task.candidate.genome, task.metrics)
+            except MemoryError:
+                return Evaluation(task.candidate, Status.FAILED, {})
+            return Evaluation(task.candidate, Status.OK, values)
 
         def cancel(self):
             self.queue.clear()
@@ -463,6 +463,17 @@ def test_a_search_learns_where_evaluations_fail():
         sizes.append(len(run.front.designs))
     assert failed[0] <= failed[1]
     assert sizes[0] > sizes[1]
+
+
+def test_killed_where_evaluations_fail_it_resumes_to_the_same_end(tmp_path):
+    whole = evonas.search(OutOfMemory(), out=tmp_path / "whole", **OPTIONS)
+    assert whole.status()["failed"] > 0
+    for survived in (22, 33):
+        out = tmp_path / str(survived)
+        with pytest.raises(Power):
+            evonas.search(OutOfMemory(), out=out, runner=dying_runner(survived, 3), **OPTIONS)
+        evonas.resume(out, problem=OutOfMemory(), runner="serial", **QUIET)
+        assert record(out) == record(tmp_path / "whole")
 
 
 class CheapFails(Corner):
