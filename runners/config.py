@@ -164,8 +164,8 @@ RIGHT = {
 def parse_options(texts: Iterable[str]) -> dict[str, object]:
     """Read ``key=value`` texts; a value is read as YAML.
 
-    >>> parse_options(["image=16", "data=folder:leaves", "links=[5g, wifi]"])
-    {'image': 16, 'data': 'folder:leaves', 'links': ['5g', 'wifi']}
+    >>> parse_options(["image_size=16", "data=folder:leaves", "links=[5g, wifi]"])
+    {'image_size': 16, 'data': 'folder:leaves', 'links': ['5g', 'wifi']}
 
     Raises:
         ConfigError: A text has no key, or its value is not YAML.
@@ -174,7 +174,7 @@ def parse_options(texts: Iterable[str]) -> dict[str, object]:
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
-            raise ConfigError(f"--set takes key=value, as in '--set image=16', not '{text}'")
+            raise ConfigError(f"--set takes key=value, as in '--set image_size=16', not '{text}'")
         try:
             options[key.strip()] = yaml.safe_load(value)
         except yaml.YAMLError:

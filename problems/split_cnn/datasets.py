@@ -290,9 +290,16 @@ def _stack(images: Sequence[Images], size: Size | None, names: Sequence[str]) ->
         if image.shape != images[0].shape:
             raise DataError(
                 f"{name} has (channels, height, width) {image.shape} and {names[0]} has "
-                f"{images[0].shape}; all images must agree, or be resized to one size"
+                f"{images[0].shape}; all images must agree{_resizing(image, images[0])}"
             )
     return np.stack(images)
+
+
+def _resizing(image: Images, other: Images) -> str:
+    """Say what makes two images agree, if that is only a matter of their size."""
+    if image.shape[0] != other.shape[0]:
+        return ""
+    return ", or be resized to one size by the option image_size, as image_size=32"
 
 
 def _dataset(

@@ -182,7 +182,7 @@ def test_folder_of_grey_images_has_one_channel_unless_one_has_colour(folder):
 
 def test_folder_of_several_sizes(folder):
     Image.fromarray(pixels(1, (20, 9, 3))[0]).save(folder / "dog" / "0.png")
-    with pytest.raises(DataError, match=r"0\.png has .* \(3, 20, 9\) .* must agree, or be resized"):
+    with pytest.raises(DataError, match=r"0\.png has .* \(3, 20, 9\) .* must agree, .*image_size"):
         load(f"folder:{folder}")
     data = load(f"folder:{folder}", (16, 14))
     check(data)
@@ -257,6 +257,7 @@ MODULE = """
     def fails():
         raise RuntimeError("no disk")
     sizes = Pairs(lambda i: torch.zeros(1, 8 + i % 2, 8))
+    channels = Pairs(lambda i: torch.zeros(1 + 2 * (i % 2), 8, 8))
     normalised = Pairs(lambda i: torch.full((1, 8, 8), -1.0))
     flat = Pairs(lambda i: torch.zeros(64))
     hollow = Pairs(lambda i: torch.zeros(0, 8, 8))
@@ -310,7 +311,8 @@ def test_a_palette_is_looked_up(module):
     [
         ("readdy", "has no 'readdy'; did you mean 'ready'"),
         ("fails", "fails at item 0: RuntimeError: no disk"),
-        ("sizes", r"item 1 of .* \(1, 9, 8\) and item 0 .* must agree, or be resized"),
+        ("sizes", r"item 1 of .* \(1, 9, 8\) and item 0 .* must agree, or be resized .*image_size"),
+        ("channels", r"item 1 of .* \(3, 8, 8\) and item 0 .* must agree$"),
         ("normalised", r"item 0 of .* values from -1\.0 to -1\.0; it must be"),
         ("flat", r"item 0 of .* shape \(64,\)"),
         ("hollow", r"item 0 of .* shape \(0, 8, 8\); an image has"),
