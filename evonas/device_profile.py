@@ -88,8 +88,8 @@ class Profile:
         kinds = self.content["kinds"]
         metered = ", energy metered" if any(energy_of(kind) in kinds for kind in kinds) else ""
         return (
-            f"{self.content['name']}: predicted from {self.probes} probes, "
-            f"error {error:.1%}{doubt}; threads: {self.content['threads']}{metered}"
+            f"{self.content['name']} (predicted from {self.probes} probes, "
+            f"error {error:.1%}{doubt}): threads: {self.content['threads']}{metered}"
         )
 
     def measured(self, kind: str) -> dict[str, tuple[float, float, float]]:

@@ -47,7 +47,8 @@ def draw_front(path: Path, front: Front, evaluations: Sequence[Evaluation]) -> N
             figure.colorbar(members, ax=axes, label=gene, pad=0.01)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
-    title = f"{front.description['problem']}: {len(front)} designs on the front"
+    count = f"{len(front)} design{'s' * (len(front) != 1)}"
+    title = f"{front.description['problem']}: {count} on the front"
     notes = "; ".join(note.partition(":")[0] for note in front.description.get("notes", []))
     figure.suptitle("\n".join([title, *textwrap.wrap(notes, 85 * len(pairs))]), fontsize=10)
     partial = path.with_name(path.name + ".partial")
@@ -87,7 +88,9 @@ def _draw_pair(
     style: dict[str, Any] = {"colour": BLUE}
     if gene := front.description.get("highlight"):
         genes = [members[on_front[i][1].candidate.id].genes for i in order]
-        style = {"colour": [float(g.get(gene, np.nan)) for g in genes], "cmap": "viridis"}
+        lowest, highest = _bounds(front, gene)
+        style = {"cmap": "viridis", "vmin": lowest, "vmax": highest}
+        style["colour"] = [float(g.get(gene, np.nan)) for g in genes]
     drawn = scatter(best, "front", 44, ec="black", lw=0.4, zorder=3, **style)
     axes.set_xlabel(_label(front, x) if x else "evaluation")
     axes.set_ylabel(_label(front, y))
@@ -101,6 +104,13 @@ def _draw_pair(
     axes.spines[["top", "right"]].set_visible(False)
     found: PathCollection = drawn
     return found
+
+
+def _bounds(front: Front, gene: str) -> tuple[float, float]:
+    """Give the gene's range, so that a colour means the same on every front of the problem."""
+    (found,) = (g for g in front.description["space"] if g["name"] == gene)
+    values = found.get("options") or [found["low"], found["high"]]
+    return float(min(values)), float(max(values))
 
 
 def _goal(front: Front, metric: str) -> str:

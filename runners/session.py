@@ -119,7 +119,8 @@ def _print_result(
         tables.print_front(out, run.front)
         out.print()
     out.print(
-        f"{status['front_size']} designs on the front, from {status['evaluated']} evaluations "
+        f"{tables.designs(status['front_size'])} on the front, "
+        f"from {status['evaluated']} evaluations "
         f"({status['infeasible']} infeasible, {status['failed']} failed)"
         + "".join(f" and {count} probes of {name}" for name, count in status["probes"].items())
         + "."
@@ -130,7 +131,7 @@ def _print_result(
         models = [path for path in files if path.parent.name == "models"]
         names = [path.name for path in files if path not in models]
         if models:
-            names.append(f"models/ID/ for {len(models)} designs, each verified")
+            names.append(f"models/ID/ for {tables.designs(len(models))}, each verified")
         out.print(f"In {directory}: {', '.join(names)}.")
     for note in notes:
         out.print(f"Note: {note}")

@@ -27,22 +27,27 @@ QUICK = 0.2
 UNKNOWN = "unknown, nothing was audited"
 
 
+def designs(count: int) -> str:
+    """Say how many designs, as ``1 design`` or ``2 designs``."""
+    return f"{count} design{'s' * (count != 1)}"
+
+
 def print_front(console: Console, front: Front) -> None:
     """Print a front: identifier, objectives, final metrics, and genes.
 
     If the genes do not all fit, only the one that figures highlight is shown.
     """
     chosen = np.unique(np.linspace(0, len(front) - 1, min(ROWS, len(front))).round().astype(int))
-    designs = [front.designs[i] for i in chosen]
-    table = _front_table(front, designs, front.genes)
+    shown = [front.designs[i] for i in chosen]
+    table = _front_table(front, shown, front.genes)
     unlimited = console.options.update(max_width=10_000)
     fits = console.measure(table, options=unlimited).maximum <= console.width
     if not fits:
         highlight = front.description.get("highlight")
-        table = _front_table(front, designs, [highlight] if highlight else [])
+        table = _front_table(front, shown, [highlight] if highlight else [])
     console.print(table)
-    if len(designs) < len(front):
-        console.print(f"{len(designs)} of {len(front)} designs are shown.")
+    if len(shown) < len(front):
+        console.print(f"{len(shown)} of {len(front)} designs are shown.")
     if not fits:
         console.print("All genes are in the files.")
 

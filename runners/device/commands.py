@@ -101,7 +101,12 @@ def probe(
         count = len({model["design"] for model in kit["models"]})
         print(f"{len(kit['models'])} models of {count} designs are in {out}.")
         print("Copy it to the device, run 'python measure.py' there (it needs numpy and")
-        print("onnxruntime), and bring kit-result.json back for 'evonas device fit NAME'.")
+        print("onnxruntime), and bring kit-result.json back into this folder for")
+        # A fit replaces the profile: without the earlier results, what they said is lost.
+        earlier = ["EARLIER-RESULTS"] if run is not None else list(map(str, after or ()))
+        print(
+            shlex.join(["evonas", "device", "fit", "NAME", *earlier, str(out / "kit-result.json")])
+        )
 
 
 @device.command(epilog="Example: evonas device fit pi4 kit-result.json front/kit-result.json")

@@ -125,6 +125,26 @@ def test_only_what_is_minimised_is_drawn_on_a_logarithmic_axis(tmp_path, monkeyp
     assert scales == [("linear", "log")]
 
 
+def test_colours_span_the_gene_not_what_is_on_the_front(tmp_path, monkeypatch):
+    class Narrow(Mixed):
+        highlight = "layers"
+        objectives = (Objective("accuracy", "maximise"),)
+
+    limits, titles = [], []
+
+    def keep(figure, *arguments, **options):
+        limits.extend(drawn.get_clim() for drawn in figure.axes[0].collections)
+        titles.append(figure.get_suptitle())
+        figure.canvas.print_png(arguments[0])
+
+    run = evonas.search(Narrow(), evaluations=20, out=tmp_path / "run", **QUIET)
+    monkeypatch.setattr(Figure, "savefig", keep)
+    run.export(["png"])
+    assert len(run.front) == 1
+    assert limits[-1] == (1, 4)
+    assert titles[0].startswith("Narrow: 1 design on the front")
+
+
 def test_an_empty_front_is_exported(tmp_path):
     class Nothing(Mixed):
         constraints = (Constraint("size", upper=0.001),)
