@@ -104,9 +104,8 @@ def probe(
         print("onnxruntime), and bring kit-result.json back into this folder for")
         # A fit replaces the profile: without the earlier results, what they said is lost.
         earlier = ["EARLIER-RESULTS"] if run is not None else list(map(str, after or ()))
-        print(
-            shlex.join(["evonas", "device", "fit", "NAME", *earlier, str(out / "kit-result.json")])
-        )
+        results = shlex.join([*earlier, str(out / "kit-result.json")])
+        print(f"evonas device fit NAME {results}")
 
 
 @device.command(epilog="Example: evonas device fit pi4 kit-result.json front/kit-result.json")

@@ -369,7 +369,7 @@ def test_what_is_predicted_is_not_timed(make, fitted, monkeypatch):
 
 def test_times_on_a_fitted_device_are_predicted_with_intervals(make, fitted):
     problem = pickle.loads(pickle.dumps(make(device="board", server="board")))
-    assert any("board: predicted from 10 probes, error 3.0%" in note for note in problem.notes)
+    assert any("board (predicted from 10 probes, error 3.0%): " in note for note in problem.notes)
     names = [metric.name for metric in problem.metrics]
     found = problem.evaluate(DESIGN, names)
     assert set(found) == set(names)

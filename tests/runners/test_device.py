@@ -461,6 +461,14 @@ def test_what_to_probe_is_said_once(made, tmp_path, capsys):
         assert sentence in capsys.readouterr().err.splitlines()[-1]
 
 
+def test_a_kit_says_how_its_result_is_fitted(made, tmp_path, capsys):
+    result, out = tmp_path / "kit-result.json", tmp_path / "further"
+    result.write_text(json.dumps(measured(made)))
+    assert main(["device", "probe", "--after", str(result), "--out", str(out)]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == f"evonas device fit NAME {result} {out / 'kit-result.json'}"
+
+
 def changed(change):
     def damage(result):
         result = copy.deepcopy(result)
