@@ -191,7 +191,10 @@ def digits(
     import pandas as pd
 
     print(pd.DataFrame(result["seeds"]).to_string(index=False, float_format="%.4f"))
-    print(f"reached by {result['seeds_reached']} of {seeds} seeds, median {result['needed']:g}")
+    print(
+        f"The end of plain NSGA-II is reached by {result['seeds_reached']} of {seeds} seeds, in "
+        f"{result['needed']:g} evaluations (median; a seed that does not counts {budget})."
+    )
 
 
 def _print_methods(result: Mapping[str, Any], as_json: bool) -> None:

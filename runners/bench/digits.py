@@ -233,7 +233,7 @@ def draw(path: Path, curves: Mapping[tuple[str, int], FloatArray], seeds: int) -
     columns = min(3, seeds)
     rows = -(-seeds // columns)
     figure = Figure(figsize=(4.2 * columns, 3.4 * rows), layout="constrained")
-    top = [plain[-1] for (method, _), plain in curves.items() if method == "plain"]
+    top = [own[-1] for own in curves.values()]
     for seed in range(seeds):
         axes = figure.add_subplot(rows, columns, seed + 1)
         for method, title in TITLES.items():

@@ -104,6 +104,16 @@ def test_a_comparison_writes_a_table_and_a_figure(tmp_path):
         assert [row[key] for key in keys] == [before[key] for key in keys]
 
 
+def test_a_curve_that_ends_low_is_in_the_figure(tmp_path, monkeypatch):
+    limits = []
+    monkeypatch.setattr(
+        "matplotlib.figure.Figure.savefig", lambda f, *a, **o: limits.append(f.axes[0].get_ylim())
+    )
+    curves = {("plain", 0): np.array([0.5, 0.97]), ("evonas", 0): np.array([0.6, 0.8])}
+    digits.draw(tmp_path / "figure.png", curves, 1)
+    assert limits[0][0] < 0.8
+
+
 def test_a_stop_ends_the_comparison(tmp_path):
     problem = tmp_path / "stopping.py"
     problem.write_text(
