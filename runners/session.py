@@ -79,7 +79,8 @@ def carry_out(
         log: Where everything else goes that is written to standard error.
 
     Raises:
-        WorkError: No evaluation succeeded, or a model is not what it should be.
+        WorkError: No evaluation succeeded, a file cannot be written, or a model is not what it
+            should be.
     """
     # What a problem prints goes where the progress goes: standard output is for the result.
     with redirect_stdout(sys.stderr), standard_error_in(log) as screen:
@@ -96,7 +97,13 @@ def carry_out(
         if len(run.front):
             models = problem.exports_models and status["state"] != "stopped"
             formats = [*FORMATS, "onnx"] if models else FORMATS
-            files = run.export(formats, problem=problem, report=display.report)
+            try:
+                files = run.export(formats, problem=problem, report=display.report)
+            except OSError as error:
+                raise WorkError(
+                    f"the front cannot be written ({error}); everything that was evaluated is "
+                    f"kept: put that right, then 'evonas export {directory}'"
+                ) from error
         elif status["state"] != "stopped":
             raise WorkError(_why_nothing(directory, status))
     if as_json:

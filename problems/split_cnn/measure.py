@@ -16,6 +16,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -117,7 +118,8 @@ def reference_ms(folder: Path) -> float:
         except (OSError, ValueError, KeyError, TypeError):
             pass  # Not there, or damaged: calibrate and write it.
         found = _calibrate()
-        path.write_text(json.dumps({"reference_ms": found, "host": platform.node()}))
+        with suppress(OSError):  # On a full disk it is calibrated again next time.
+            path.write_text(json.dumps({"reference_ms": found, "host": platform.node()}))
     return found
 
 

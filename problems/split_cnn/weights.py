@@ -88,7 +88,10 @@ def load_or_train(
         arrays = _read(path, config)
         if arrays is None:
             arrays = train(config, *dataset.part("train"), settings, report, device)
-            _write(path, arrays)
+            try:
+                _write(path, arrays)
+            except OSError as error:  # A full disk is no reason to throw the training away.
+                report(f"the weights cannot be kept, and are trained again next time: {error}")
         else:
             report("the supernet's weights are in the cache")
     finally:

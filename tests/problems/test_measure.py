@@ -103,6 +103,10 @@ def test_a_session_keeps_to_one_thread(subnet, images):
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
 
 
+def no_room(*arguments, **options):
+    raise OSError(28, "No space left on device")
+
+
 def test_the_reference_is_calibrated_once_for_a_host(tmp_path, monkeypatch):
     found = iter([0.25, 0.5, 0.75])
     monkeypatch.setattr(measure, "_calibrate", lambda: next(found))
@@ -114,6 +118,9 @@ def test_the_reference_is_calibrated_once_for_a_host(tmp_path, monkeypatch):
         assert reference_ms(tmp_path / "cache") == 0.5
     monkeypatch.setattr(onnxruntime, "__version__", "another")
     monkeypatch.setattr(measure, "_calibrate", lambda: 0.75)
+    with monkeypatch.context() as full:
+        full.setattr("pathlib.Path.write_text", no_room)
+        assert reference_ms(tmp_path / "cache") == 0.75
     assert reference_ms(tmp_path / "cache") == 0.75
     assert len(list((tmp_path / "cache").glob("*.json"))) == 2
 

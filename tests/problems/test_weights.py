@@ -182,6 +182,19 @@ def test_a_cache_that_cannot_be_written_to(tmp_path, monkeypatch):
         load()
 
 
+def test_a_full_disk_does_not_undo_the_training(cache, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    lines = []
+    monkeypatch.setattr(weights.np, "savez", full)
+    first = load(lines.append)
+    assert "cannot be kept, and are trained again next time: [Errno 28]" in lines[-1]
+    assert not list(cache_folder().glob("*.npz"))
+    assert same(load(), first)
+    assert len(cache) == 2
+
+
 def test_the_user_s_cache_folder_is_the_default(monkeypatch, tmp_path):
     monkeypatch.delenv("EVONAS_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

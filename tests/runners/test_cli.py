@@ -319,6 +319,19 @@ def test_models_are_exported_by_search_and_by_export(evonas, folder):
     assert model.exists()
 
 
+def test_a_full_disk_leaves_the_run_to_be_exported(evonas, folder, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as context:
+        context.setattr("evonas.run.export_models", full)
+        code, _, error = evonas(f"search tent.py:WithModels {SMALL} --out run")
+    assert code == 1
+    assert "No space left on device); everything that was evaluated is kept" in error
+    assert error.endswith("then 'evonas export run'\n")
+    assert evonas("export run")[0] == 0
+
+
 BAD_CALLS = {
     "serch digits": "Did you mean 'search'",
     "search": "Missing argument",
