@@ -254,7 +254,8 @@ def resume(
 
     Everything that is not given stays as it was.
     """
-    meta = Run.open(directory).meta
+    opened = Run.open(directory)
+    meta, found = opened.meta, opened.status()
     problem = run_problem(directory, meta)
     chosen = runner or meta["settings"]["runner"]
     if runner == "serial" and workers is None:
@@ -263,7 +264,9 @@ def resume(
         raise ConfigError(f"--address is for the runner 'ray', not '{chosen}'")
 
     def start(display: ProgressDisplay) -> Run:
-        if meta["state"] == "finished" and evaluations is seconds is generations is None:
+        used = found["evaluated"] + sum(found["probes"].values())
+        unchanged = meta["state"] == "finished" and evaluations is seconds is generations is None
+        if unchanged or (evaluations is not None and evaluations <= used):
             display.report("The run has used its budget; give a larger one, as --evaluations 800.")
         return evonas.resume(
             directory,

@@ -271,9 +271,10 @@ def test_ctrl_c_twice_stops_at_once_and_keeps_what_was_done(evonas):
 
 def test_resume_takes_a_larger_budget(evonas):
     evonas(f"search tent.py:Tent {SMALL} --out run")
-    code, _, err = evonas("resume run")
-    assert code == 0
-    assert "used its budget" in err
+    for used in ("", "--evaluations 30"):
+        code, _, err = evonas(f"resume run {used}")
+        assert code == 0
+        assert "used its budget" in err
     code, out, _ = evonas("resume run --evaluations 40 --json")
     assert code == 0
     assert json.loads(out)["evaluated"] == 40
