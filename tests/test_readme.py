@@ -28,6 +28,18 @@ def test_the_problem_of_ones_own_is_short_and_can_be_searched(capsys):
     assert "latency_ms" in capsys.readouterr().out
 
 
+def test_a_search_from_python_is_kept_and_goes_on_as_shown(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"evonas": evonas}
+    exec(block("class Kite"), names)
+    kept, export, resume = re.findall(
+        r'`(out="[^`]*|run\.export[^`]*|evonas\.resume[^`]*)`', README
+    )
+    exec(f"run = evonas.search(Kite(), evaluations=60, {kept})\n{export}\nrun = {resume}", names)
+    assert (names["run"].directory / "front.png").exists()
+    assert names["run"].status()["evaluated"] == 400
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_problem_of_ones_own_runs_in_processes_from_its_file(tmp_path, workers):
     file = tmp_path / "kite.py"
