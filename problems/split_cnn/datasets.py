@@ -126,7 +126,7 @@ def _digits(_: str, size: Size | None) -> Dataset:
 def _folder(path: str, size: Size | None) -> Dataset:
     root = Path(path).expanduser()
     if not root.is_dir():
-        raise DataError(f"there is no folder '{root}'")
+        raise DataError(f"there is no folder '{root.resolve()}'")
     folders = sorted(f for f in root.iterdir() if f.is_dir() and not f.name.startswith("."))
     if not folders:
         raise DataError(f"folder '{root}' must hold a folder of images for each class; it has none")
@@ -138,7 +138,10 @@ def _folder(path: str, size: Size | None) -> Dataset:
         if file.suffix.lower() in known and not file.name.startswith(".")
     ]
     if not files:
-        raise DataError(f"the class folders in '{root}' hold no images")
+        raise DataError(
+            f"the folders {', '.join(folder.name for folder in folders[:3])} in '{root}' hold no "
+            "images; name the folder whose own folders are the classes"
+        )
     images = [_read(file) for file, _ in files]
     if len({image.shape[0] for image in images}) > 1:
         images = [np.repeat(i, 3, axis=0) if i.shape[0] == 1 else i for i in images]
@@ -174,7 +177,7 @@ def _pixels(image: Image.Image, where: str) -> NDArray[Any]:
 def _npz(path: str, size: Size | None) -> Dataset:
     file = Path(path).expanduser()
     if not file.is_file():
-        raise DataError(f"there is no file '{file}'")
+        raise DataError(f"there is no file '{file.resolve()}'")
     try:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}

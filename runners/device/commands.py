@@ -101,7 +101,7 @@ def probe(
         count = len({model["design"] for model in kit["models"]})
         print(f"{len(kit['models'])} models of {count} designs are in {out}.")
         print("Copy it to the device, run 'python measure.py' there (it needs numpy and")
-        print("onnxruntime), and bring kit-result.json back into this folder for")
+        print(f"onnxruntime), and bring kit-result.json back into {out}, for")
         # A fit replaces the profile: without the earlier results, what they said is lost.
         earlier = ["EARLIER-RESULTS"] if run is not None else list(map(str, after or ()))
         results = shlex.join([*earlier, str(out / "kit-result.json")])

@@ -180,6 +180,12 @@ def test_folder_of_grey_images_has_one_channel_unless_one_has_colour(folder):
     assert np.array_equal(data.images[1, 0], data.images[1, 2])
 
 
+def test_a_folder_that_is_missing_is_named_in_full(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=f"no folder '{tmp_path / 'photos'}'"):
+        load("folder:photos")
+
+
 def test_folder_of_several_sizes(folder):
     Image.fromarray(pixels(1, (20, 9, 3))[0]).save(folder / "dog" / "0.png")
     with pytest.raises(DataError, match=r"0\.png has .* \(3, 20, 9\) .* must agree, .*image_size"):
@@ -228,7 +234,7 @@ def test_folders_that_are_no_data(folder, tmp_path):
         load(f"folder:{folder}")
     for file in (folder / "cat").iterdir():
         file.unlink()
-    with pytest.raises(DataError, match="hold no images"):
+    with pytest.raises(DataError, match=r"folders cat, dog in .* hold no images; name the folder"):
         load(f"folder:{folder}")
 
 

@@ -275,7 +275,7 @@ def test_what_is_simulated_is_said(make):
         ({"validation_images": 0}, "validation_images is 0"),
         ({"epochs": 2.5}, "epochs is 2.5"),
         ({"train_seed": -1}, "'seed' is -1"),
-        ({"data": "npz:nowhere.npz"}, "there is no file 'nowhere.npz'"),
+        ({"data": "npz:nowhere.npz"}, "nowhere.npz'"),
         ({"data": "digts"}, "did you mean 'digits'"),
     ],
 )
