@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -89,7 +90,7 @@ def carry_out(
                 run = start(display)
             except KeyboardInterrupt:
                 begun = run_directory.has_run(directory)
-                hint = f" Go on with: evonas resume {directory}" if begun else ""
+                hint = f" Go on with: evonas resume {shlex.quote(str(directory))}" if begun else ""
                 display.report(f"Stopped at once.{hint}")
                 raise
         status = run.status()
@@ -102,7 +103,7 @@ def carry_out(
             except OSError as error:
                 raise WorkError(
                     f"the front cannot be written ({error}); everything that was evaluated is "
-                    f"kept: put that right, then 'evonas export {directory}'"
+                    f"kept: put that right, then: evonas export {shlex.quote(str(directory))}"
                 ) from error
         elif status["state"] != "stopped":
             raise WorkError(_why_nothing(directory, status))
@@ -143,7 +144,7 @@ def _print_result(
     for note in notes:
         out.print(f"Note: {note}")
     if status["state"] == "stopped":
-        out.print(f"Stopped. Go on with: evonas resume {directory}")
+        out.print(f"Stopped. Go on with: evonas resume {shlex.quote(str(directory))}")
 
 
 def _why_nothing(directory: Path, status: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -100,7 +101,8 @@ def print_status(console: Console, directory: Path, status: Mapping[str, Any]) -
     for error, count in errors(directory).most_common(3):
         console.print(f"failed {count} times: {error}", markup=False)
     if status["state"] in ("stopped", "interrupted"):
-        console.print(f"Continue with: evonas resume {directory}", markup=False)
+        command = f"evonas resume {shlex.quote(str(directory))}"
+        console.print(f"Continue with: {command}", markup=False)
 
 
 def surrogate_worth(status: Mapping[str, Any]) -> str:

@@ -258,6 +258,14 @@ def test_ctrl_c_once_stops_cleanly_and_resume_ends_where_an_uninterrupted_run_do
     assert front(folder / "run") == front(folder / "whole")
 
 
+@pytest.mark.parametrize("interrupts", ["1", "2"])
+def test_the_command_that_goes_on_can_be_pasted(evonas, interrupts):
+    call = ["--out", "my run", "--set", f"interrupts={interrupts}"]
+    _, out, err = evonas(f"search tent.py:Tent {SMALL}", *call)
+    assert "evonas resume 'my run'" in (out + err)
+    assert "evonas resume 'my run'" in evonas("status", "my run")[1]
+
+
 def test_ctrl_c_twice_stops_at_once_and_keeps_what_was_done(evonas):
     code, _, err = evonas(f"search tent.py:Tent {SMALL} --out run", "--set", "interrupts=2")
     assert code == 130
@@ -329,7 +337,7 @@ def test_a_full_disk_leaves_the_run_to_be_exported(evonas, folder, monkeypatch):
         code, _, error = evonas(f"search tent.py:WithModels {SMALL} --out run")
     assert code == 1
     assert "No space left on device); everything that was evaluated is kept" in error
-    assert error.endswith("then 'evonas export run'\n")
+    assert error.endswith("then: evonas export run\n")
     assert evonas("export run")[0] == 0
 
 
