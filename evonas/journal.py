@@ -83,6 +83,7 @@ class Journal:
         Raises:
             RunError: The directory holds a run already.
             RunLockedError: Another process is writing to it.
+            WorkError: The disk is full; a run that is there is kept.
         """
         if directory is None:
             connection = sqlite3.connect(":memory:")
@@ -371,6 +372,10 @@ def _create(directory: Path, meta: Mapping[str, Any]) -> Path:
     connection = sqlite3.connect(partial)
     try:
         _fill(connection, meta)
+    except sqlite3.Error as error:
+        raise WorkError(
+            f"no journal can be written in '{directory}' ({error}); make room, then search again"
+        ) from error
     finally:
         connection.close()
     return partial

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,8 +43,9 @@ def reserve(out: str | None, name: str, overwrite: bool) -> tuple[Path, bool]:
         if overwrite:
             return directory, False
         raise UsageError(
-            f"'{out}' holds a run already; continue it with 'evonas resume {out}', "
-            "choose another --out, or replace it with --overwrite"
+            f"'{out}' holds a run already; continue it with "
+            f"'evonas resume {shlex.quote(str(out))}', choose another --out, or replace it with "
+            "--overwrite"
         )
     # Nobody's files but a run's are ever written over or removed.
     if not set(names) <= set(LEFT):

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from evonas import device_profile, plugins
 from evonas.device_profile import DEVICES, DEVICES_VARIABLE, Profile
-from evonas.errors import ConfigError, DataError
+from evonas.errors import ConfigError, DataError, UsageError
 from evonas.space import genome_key
 from runners.config import parse_options
 from runners.device import kit as kits
@@ -129,8 +129,23 @@ def fit(
     device_profile.check_name(name)
     known = [device_profile.load(proxy, devices) for proxy in proxies or ()]
     profile = profiles.fit(name, [read_result(result) for result in results], known)
+    _warn_of_forgetting(profile, devices)
     path = profile.save(devices)
     _show(profile, path, as_json, list(map(str, results)))
+
+
+def _warn_of_forgetting(profile: Profile, devices: Path) -> None:
+    """Say if a profile that is replaced was fitted to kits that this one does not know."""
+    name = profile.content["name"]
+    try:
+        before = device_profile.load(name, devices)
+    except UsageError:  # There is none, or it is damaged.
+        return
+    if set(before.content["kits"]) - set(profile.content["kits"]):
+        console(sys.stderr).print(
+            f"This replaces a profile of '{name}' that was fitted to another kit's result, too; "
+            "fit all results at once to keep what they said."
+        )
 
 
 @device.command("list", epilog="Example: evonas device list")

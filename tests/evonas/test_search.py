@@ -19,7 +19,7 @@ import pytest
 import evonas
 from evonas import Evaluation, Status
 from evonas.front import Front
-from evonas.journal import Journal
+from evonas.journal import TABLES, Journal
 from evonas.lock import is_locked, take_lock
 from evonas.nsga2 import NSGA2
 from evonas.pareto import hypervolume
@@ -442,6 +442,15 @@ def test_a_full_disk_is_said_in_a_sentence_and_the_run_goes_on_later(uninterrupt
     assert len(record(tmp_path / "run")[1]) >= 25
     evonas.resume(tmp_path / "run", problem=Fragile(), runner=fake(), **QUIET)
     assert record(tmp_path / "run") == record(uninterrupted)
+
+
+def test_a_disk_that_is_full_at_the_start_costs_no_run(tmp_path, monkeypatch):
+    evonas.search(Blocks(), evaluations=20, out=tmp_path / "run", **QUIET)
+    before = record(tmp_path / "run")
+    monkeypatch.setattr("evonas.journal.TABLES", f"PRAGMA max_page_count = 3; {TABLES}")
+    with pytest.raises(evonas.WorkError, match=r"no journal can be written .*full.*make room"):
+        evonas.search(Blocks(), evaluations=20, out=tmp_path / "run", overwrite=True, **QUIET)
+    assert record(tmp_path / "run") == before
 
 
 def test_a_second_search_on_the_same_run_is_refused_by_name(tmp_path):

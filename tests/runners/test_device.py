@@ -193,8 +193,8 @@ def test_a_kit_is_measured_and_fitted_for_real(made, tmp_path, fit):
     out = tmp_path / "measured.json"
     done = subprocess.run([*command, "--out", str(out)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    code, printed, _ = fit(out.read_text())
-    assert code == 0
+    code, printed, error = fit(out.read_text())
+    assert code == 0, error
     assert "head: " in printed
     assert "tail: " in printed
 
@@ -366,6 +366,7 @@ def test_a_front_is_measured_and_added_to_the_first_kit(made, fit, tmp_path, cap
     code, printed, error = fit([measured(made), result])
     assert code == 0, error
     assert "of kit 2, predicted from the kits before" in printed
+    assert error == ""
     rows = device_profile.load("board", folder).content["kinds"]["head"]["probes"]
     assert [row["kit"] for row in rows] == [0] * 8 + [1] * 6
     assert rows.pop()["label"] == "reference"
@@ -379,6 +380,11 @@ def test_a_front_is_measured_and_added_to_the_first_kit(made, fit, tmp_path, cap
     # A search does not go on with times that are predicted otherwise.
     assert main(["resume", str(run), "--evaluations", "60"]) == 2
     assert "the probes of problem 'Stack' changed" in capsys.readouterr().err
+
+    # Fitted to one of two results, it loses what the other said.
+    code, _, error = fit(measured(made))
+    assert code == 0
+    assert "replaces a profile of 'board' that was fitted to another kit's result, too" in error
 
 
 def metered(result, watts=5.0, kinds=("head", "tail")):
