@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from evonas.space import FloatArray
+from surrogates.transfer.blocks import blocks
 from surrogates.transfer.links import LINKS, apply_link, invert_link, link_slope
 from surrogates.transfer.priors import At, Indices, Priors, take
 
@@ -43,16 +44,6 @@ DISTRUST = 40.0
 
 KEPT = 60
 """Candidates that predictions are averaged over at most."""
-
-
-BLOCK = 4_000_000
-"""Elements of the covariances that are held at once."""
-
-
-def _blocks(candidates: int, k: int) -> list[Indices]:
-    """Split candidates so that their covariances of k probes can be held at once."""
-    count = min(candidates, 1 + candidates * k**2 // BLOCK)
-    return np.array_split(np.arange(candidates), count)
 
 
 @dataclass(frozen=True)
@@ -131,7 +122,7 @@ class Mixture:
         residual = values - probes.bases[priors.base[some]]
         weights, precision = np.empty_like(residual), np.empty_like(residual)
         determinant = np.empty(len(some))
-        for part in _blocks(len(some), k):
+        for part in blocks(len(some), k**2):
             inverse, determinant[part] = self._inverses(some[part])
             weights[part] = np.einsum("qij,qj->qi", inverse, residual[part])
             precision[part] = np.einsum("qii->qi", inverse)
@@ -189,8 +180,8 @@ class Mixture:
         best = best[posterior.ravel()[best] > 1e-3 * posterior.max()]
         # All inverses together would be too many to be held where there are many probes.
         rows = np.unique(best // (k + 1))
-        blocks = [self._candidates[rows[part]] for part in _blocks(len(rows), k)]
-        inverses = (one for some in blocks for one in self._inverses(some)[0])
+        parts = [self._candidates[rows[part]] for part in blocks(len(rows), k**2)]
+        inverses = (one for some in parts for one in self._inverses(some)[0])
         inverse = dict(zip(rows.tolist(), inverses, strict=True))
         self._kept = []
         for number in best:

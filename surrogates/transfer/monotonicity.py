@@ -14,12 +14,10 @@ from scipy.stats import rankdata
 from sklearn.isotonic import IsotonicRegression
 
 from evonas.space import FloatArray
+from surrogates.transfer.blocks import blocks
 
 DRAWS = 500
 """Simulations and bootstrap samples of a test."""
-
-BLOCK = 4_000_000
-"""Pairs of probes that are compared at once."""
 
 NOISE = 0.03
 """Relative deviation of a measurement whose spread is not known."""
@@ -87,8 +85,7 @@ def check_monotonicity(
     line = np.exp(IsotonicRegression().fit_transform(proxy, np.log(costs)))
     noise = np.full(k, NOISE) if spread is None else np.maximum(spread, 1e-3)
     simulated = line * np.exp(noise * rng.standard_normal((DRAWS, k)))
-    blocks = np.array_split(simulated, min(DRAWS, 1 + DRAWS * k**2 // BLOCK))
-    taus = np.concatenate([_tau(proxy, block) for block in blocks])
+    taus = np.concatenate([_tau(proxy, simulated[part]) for part in blocks(DRAWS, k**2)])
     below = (taus <= seen + 1e-12).sum()
     rows = np.array([rng.integers(0, k, k) for _ in range(DRAWS)])
     rows = rows[[len(set(row)) > 2 for row in rows.tolist()]]

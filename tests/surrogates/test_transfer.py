@@ -446,8 +446,7 @@ def test_many_probes_are_looked_at_in_blocks(monkeypatch):
     monkeypatch.setattr(Mixture, "_inverses", watch)
     found = []
     for most in (10**7, 10**5):
-        monkeypatch.setattr("surrogates.transfer.mixture.BLOCK", most)
-        monkeypatch.setattr("surrogates.transfer.monotonicity.BLOCK", most)
+        monkeypatch.setattr("surrogates.transfer.blocks.ELEMENTS", most)
         found.append(transfer.fit(range(40), target[:40]))
     assert max(sizes[-10:]) <= 10**5 < max(sizes)
     np.testing.assert_allclose(found[0].predict().mean, found[1].predict().mean, rtol=1e-9)
