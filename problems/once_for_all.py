@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from evonas import DataError, Genome
 from evonas.space import FloatArray
-from problems.table import Names, TableProblem, read_table
+from problems.table import Names, TableProblem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +63,6 @@ class OnceForAll(TableProblem):
         constraints: Names = (),
         cheap: Names = (),
     ) -> None:
-        _check_blocks(table)
         conditions = {
             gene: {DEPTHS[block // BLOCKS]: list(range(block % BLOCKS + 1, BLOCKS + 1))}
             for genes in (KERNELS, EXPANSIONS)
@@ -81,6 +79,15 @@ class OnceForAll(TableProblem):
             conditions=conditions,
             repeats="mean",
         )
+
+    def check_table(self, frame: pd.DataFrame, table: str) -> None:
+        """Check depths, and the kernels of blocks that are there."""
+        for depth in DEPTHS:
+            _check_column(frame[depth], STAGE_DEPTHS, table)
+        for block, kernel in enumerate(KERNELS):
+            place = block % BLOCKS
+            there = frame[DEPTHS[block // BLOCKS]].isin(range(place + 1, BLOCKS + 1))
+            _check_column(frame[kernel].where(there), KERNEL_SIZES, table)
 
     def views(self, genomes: Sequence[Genome]) -> dict[str, FloatArray]:
         """Describe networks by their stages, and by the work of each kind in all of them.
@@ -101,18 +108,6 @@ class OnceForAll(TableProblem):
     def features(self, genomes: Sequence[Genome]) -> FloatArray:
         """Describe networks by their stages, as in :meth:`views`."""
         return self.views(genomes)["stages"]
-
-
-def _check_blocks(table: str) -> None:
-    frame = read_table(Path(table))
-    if not set(GENES) <= set(frame.columns):  # TableProblem names what is missing.
-        return
-    for depth in DEPTHS:
-        _check_column(frame[depth], STAGE_DEPTHS, table)
-    for block, kernel in enumerate(KERNELS):
-        place = block % BLOCKS
-        there = frame[DEPTHS[block // BLOCKS]].isin(range(place + 1, BLOCKS + 1))
-        _check_column(frame[kernel].where(there), KERNEL_SIZES, table)
 
 
 def _check_column(column: pd.Series, known: Sequence[int], table: str) -> None:

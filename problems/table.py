@@ -91,6 +91,7 @@ class TableProblem(Problem):
             raise DataError(f"table '{table}' has metric columns only; no gene is left")
         if not _names(genes):
             check_no_metric(frame[gene_columns], table)
+        self.check_table(frame, table)
         kinds, conditions = kinds or {}, conditions or {}
         for option, given in (("kinds", kinds), ("conditions", conditions)):
             if not isinstance(given, Mapping):
@@ -104,6 +105,17 @@ class TableProblem(Problem):
         designs, self._rows = self._index(frame, list(self.space.names), columns, table, repeats)
         if len(designs) < self.space.size:
             self.designs = designs
+
+    def check_table(self, frame: pd.DataFrame, table: str) -> None:
+        """Check what a kind of table is known to hold; by default nothing.
+
+        Args:
+            frame: The table, with the columns of all genes and metrics.
+            table: Its name, for errors.
+
+        Raises:
+            DataError: It holds something else.
+        """
 
     def _index(
         self,
