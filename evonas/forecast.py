@@ -79,6 +79,7 @@ class Forecast:
         self._evaluations: list[Evaluation] = []
         self._failures: list[Evaluation] = []
         self._place = Places(problem.space)
+        self._places: FloatArray | None = None
         self._fitted = 0
         self._outlooks: dict[str, Pairs | None] = {}
         needed = [o.metric for o in problem.objectives] + [c.metric for c in problem.constraints]
@@ -106,6 +107,7 @@ class Forecast:
                 self._failures.append(evaluation)
         for seen in (self._evaluations, self._failures):
             seen.sort(key=lambda evaluation: evaluation.candidate.id)
+        self._places = None
 
     def opening(self, genomes: Sequence[Genome], n: int) -> list[Genome]:
         """Choose the designs to begin with."""
@@ -156,12 +158,13 @@ class Forecast:
         """
         if not self._failures:
             return np.ones(len(genomes))
-        seen = [e.candidate.genome for e in (*self._evaluations, *self._failures)]
-        encode = self._problem.space.encode
-        own, others = self._place(encode(genomes)), self._place(encode(seen))
+        if self._places is None:  # Looking ahead asks many times between two observations.
+            seen = (*self._evaluations, *self._failures)
+            self._places = self._placed([evaluation.candidate.genome for evaluation in seen])
+        own, others = self._placed(genomes), self._places
         products = 2 * np.einsum("nc,mc->nm", own, others)
         squares = np.square(own).sum(axis=1)[:, None] + np.square(others).sum(axis=1) - products
-        few = min(NEAREST, len(seen))
+        few = min(NEAREST, len(others))
         nearest = np.argpartition(squares, few - 1, axis=1)[:, :few]
         distances = np.sqrt(np.maximum(np.take_along_axis(squares, nearest, axis=1), 0))
         weights = 1 / np.maximum(distances, 1e-6)
@@ -169,6 +172,9 @@ class Forecast:
         successes = (weights * (nearest < len(self._evaluations))).sum(axis=1)
         share: FloatArray = (successes + 0.5) / (few + 1)
         return share
+
+    def _placed(self, genomes: Sequence[Genome]) -> FloatArray:
+        return self._place(self._problem.space.encode(genomes))
 
     def _predict(self, genomes: Sequence[Genome]) -> list[Pairs | None]:
         """Give mean and deviation of every metric; ``None`` for a design that has no values."""

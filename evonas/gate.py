@@ -152,6 +152,7 @@ class SurrogateGate:
         view = self._view(outlook)
         verdicts: list[Verdict | None] = [None] * len(genomes)
         dominated = view.doomed >= self._prune
+        audited = []
         for row in _rows(dominated):
             reason = f"predicted dominated with probability {view.doomed[row]:.3f}"
             predictions = outlook.predictions(row)
@@ -160,9 +161,9 @@ class SurrogateGate:
             elif not predictions:
                 reason = "known to be dominated or infeasible"
             verdicts[row] = Verdict(Decision.PRUNE, reason, predictions)
-        # Where nothing is predicted, there is nothing to audit.
-        unknown = (row for row in _rows(dominated) if outlook.predictions(row))
-        audited = [row for row in unknown if self._is_audited(genomes[row])]
+            # Where nothing is predicted, there is nothing to audit.
+            if predictions and self._is_audited(genomes[row]):
+                audited.append(row)
         # At most half of a batch goes to audits; the others stay undecided until proposed again.
         room = (wanted + 1) // 2
         reasons = dict.fromkeys(audited[:room], "audit")
