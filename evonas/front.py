@@ -170,6 +170,11 @@ class Front:
         pq.write_table(table.cast(pa.schema(fields, table.schema.metadata)), path)
 
 
+def say_designs(count: int) -> str:
+    """Say how many designs, as ``1 design`` or ``2 designs``."""
+    return f"{count} design{'s' * (count != 1)}"
+
+
 def cost_array(description: Mapping[str, Any], evaluations: Sequence[Evaluation]) -> FloatArray:
     """Return objectives as costs (maximised ones negated), shape (evaluations, objectives)."""
     objectives = description["objectives"]

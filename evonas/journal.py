@@ -153,7 +153,8 @@ class Journal:
         Raises:
             RunError: There is no run, or its journal is corrupt or of another version.
         """
-        return cls(_connect(_find(directory), "ro"), str(directory), None)._checked()
+        path = _find(directory)
+        return cls(_connect(path, _reading_mode(path)), str(directory), None)._checked()
 
     def _checked(self) -> Self:
         try:
@@ -353,16 +354,19 @@ class _Transaction:
 
 
 def _connect(path: Path, mode: str = "rw") -> sqlite3.Connection:
-    """Open a journal that is there.
+    """Open a journal that is there."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=30)
+
+
+def _reading_mode(path: Path) -> str:
+    """How to open a journal to look at it.
 
     A reader keeps notes beside the file while it reads, unless it may not; then nothing may be
     waiting in the write-ahead log (sqlite.org/wal.html#readonly).
     """
-    if mode == "ro" and os.access(path.parent, os.W_OK):
-        mode = "rw"
-    elif mode == "ro" and not path.with_name(path.name + "-wal").exists():
-        mode = "ro&immutable=1"
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=30)
+    if os.access(path.parent, os.W_OK):
+        return "rw"
+    return "ro" if path.with_name(path.name + "-wal").exists() else "ro&immutable=1"
 
 
 def _create(directory: Path, meta: Mapping[str, Any]) -> Path:

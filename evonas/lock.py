@@ -6,6 +6,7 @@ import fcntl
 import os
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -18,22 +19,21 @@ PATIENCE = 0.2
 
 def is_locked(directory: Path) -> bool:
     """Whether a process is writing to the run; it need not be one's own to write to."""
-    try:
-        with (directory / LOCK).open() as lock:
+    with suppress(FileNotFoundError, PermissionError), (directory / LOCK).open() as lock:
+        try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except (FileNotFoundError, PermissionError):
-        return False
+        except BlockingIOError:
+            return True
     return False
 
 
-def take_lock(directory: Path, note: bool = True) -> IO[str]:
+def take_lock(directory: Path) -> IO[str]:
     """Hold a run until the file is closed or the process ends, however it ends.
+
+    The file says who holds it, for the message to others.
 
     Args:
         directory: The run's.
-        note: Write into the file who holds it, for the message to others.
 
     Raises:
         RunLockedError: Another process holds it; the message names it.
@@ -57,12 +57,11 @@ def take_lock(directory: Path, note: bool = True) -> IO[str]:
     if not _is_at(path, lock):
         # Its last holder removed it: others would lock another file.
         lock.close()
-        return take_lock(directory, note)
-    if note:
-        lock.truncate(0)
-        started = time.strftime("%Y-%m-%d %H:%M:%S")
-        lock.write(f"process {os.getpid()} on {socket.gethostname()} (since {started})")
-        lock.flush()
+        return take_lock(directory)
+    lock.truncate(0)
+    started = time.strftime("%Y-%m-%d %H:%M:%S")
+    lock.write(f"process {os.getpid()} on {socket.gethostname()} (since {started})")
+    lock.flush()
     return lock
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evonas.front import Front
+from evonas.front import Front, say_designs
 from evonas.records import Evaluation, Status
 from evonas.space import FloatArray
 
@@ -47,8 +47,7 @@ def draw_front(path: Path, front: Front, evaluations: Sequence[Evaluation]) -> N
             figure.colorbar(members, ax=axes, label=gene, pad=0.01)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
-    count = f"{len(front)} design{'s' * (len(front) != 1)}"
-    title = f"{front.description['problem']}: {count} on the front"
+    title = f"{front.description['problem']}: {say_designs(len(front))} on the front"
     notes = "; ".join(note.partition(":")[0] for note in front.description.get("notes", []))
     figure.suptitle("\n".join([title, *textwrap.wrap(notes, 85 * len(pairs))]), fontsize=10)
     partial = path.with_name(path.name + ".partial")

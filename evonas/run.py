@@ -81,6 +81,12 @@ class Run:
         """What the journal remembers: description, settings, state."""
         return self._journal.meta()
 
+    @property
+    def evaluated(self) -> int:
+        """How many evaluations there are, failures included."""
+        counts = self._journal.counts()
+        return sum(counts.get(status, 0) for status in Status)
+
     def status(self) -> dict[str, Any]:
         """Count what there is.
 
@@ -257,19 +263,19 @@ def search(
     budget = _budget(problem, settings)
     optimizer, gate = _strategy(problem, settings, surrogate)
     directory = None if out is None else Path(out)
-    meta: dict[str, Any] = {
-        "settings": settings,
-        "reference": reference,
-        "options": dict(options or {}),
-        "state": "running",
-    }
     with ExitStack() as stack:
         # From here on no other process touches the directory; only what is ready replaces a run.
         lock = (
             None if directory is None else stack.enter_context(Journal.claim(directory, overwrite))
         )
         problem.prepare(report)
-        meta["description"] = problem.describe()
+        meta: dict[str, Any] = {
+            "description": problem.describe(),
+            "settings": settings,
+            "reference": reference,
+            "options": dict(options or {}),
+            "state": "running",
+        }
         made = stack.enter_context(_made(factory, problem, settings))
         journal = Journal.create(directory, meta, lock)
         try:

@@ -212,7 +212,7 @@ def search(
     plugins.load("evonas.runners", config.runner)
     problem = plugins.load_problem(config.problem, config.options)
     name = config.problem.rpartition(":")[2]
-    directory, made = run_directory.reserve(config.out, name, overwrite)
+    directory = run_directory.reserve(config.out, name, overwrite)
     config = config.model_copy(update={"problem": _absolute(config.problem), "out": str(directory)})
 
     def start(display: ProgressDisplay) -> Run:
@@ -229,7 +229,7 @@ def search(
     try:
         carry_out(start, directory, problem, as_json, _log(directory, config.runner, verbose))
     finally:
-        if made and not run_directory.has_run(directory):  # it went wrong before it began
+        if not run_directory.has_run(directory):  # it went wrong before it began
             run_directory.remove_unborn(directory)
 
 
@@ -255,7 +255,8 @@ def resume(
     Everything that is not given stays as it was.
     """
     opened = Run.open(directory)
-    meta, found = opened.meta, opened.status()
+    meta = opened.meta
+    used = opened.evaluated + sum(meta["description"].get("probes", {}).values())
     problem = run_problem(directory, meta)
     chosen = runner or meta["settings"]["runner"]
     if runner == "serial" and workers is None:
@@ -264,7 +265,6 @@ def resume(
         raise ConfigError(f"--address is for the runner 'ray', not '{chosen}'")
 
     def start(display: ProgressDisplay) -> Run:
-        used = found["evaluated"] + sum(found["probes"].values())
         unchanged = meta["state"] == "finished" and evaluations is seconds is generations is None
         if unchanged or (evaluations is not None and evaluations <= used):
             display.report("The run has used its budget; give a larger one, as --evaluations 800.")

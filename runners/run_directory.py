@@ -17,16 +17,13 @@ LEFT = (*UNBORN, "ray.log")
 """What there may be in the directory of a start that was killed."""
 
 
-def reserve(out: str | None, name: str, overwrite: bool) -> tuple[Path, bool]:
+def reserve(out: str | None, name: str, overwrite: bool) -> Path:
     """Choose the directory of a new run, and make it if need be.
 
     Args:
         out: The directory that the user named; ``None`` takes a new one under :data:`RUNS`.
         name: The problem's name, for a new one.
         overwrite: Whether it may hold a run.
-
-    Returns:
-        The directory, and whether there is nothing in it but what a killed start left.
 
     Raises:
         UsageError: There is a run or something else already, or the directory cannot be made.
@@ -39,18 +36,16 @@ def reserve(out: str | None, name: str, overwrite: bool) -> tuple[Path, bool]:
         raise UsageError(
             f"cannot make the run's directory '{error.filename}': {error.strerror}"
         ) from None
-    if has_run(directory):
-        if overwrite:
-            return directory, False
+    if has_run(directory) and not overwrite:
         raise UsageError(
             f"'{out}' holds a run already; continue it with "
             f"'evonas resume {shlex.quote(str(out))}', choose another --out, or replace it with "
             "--overwrite"
         )
     # Nobody's files but a run's are ever written over or removed.
-    if not set(names) <= set(LEFT):
+    if not has_run(directory) and not set(names) <= set(LEFT):
         raise UsageError(f"'{out}' is not empty; choose a new directory for the run")
-    return directory, True
+    return directory
 
 
 def _new(name: str) -> Path:
@@ -70,7 +65,7 @@ def has_run(directory: Path) -> bool:
 def remove_unborn(directory: Path) -> None:
     """Remove the directory of a start that went wrong, if nothing else is in it."""
     try:
-        with take_lock(directory, note=False):
+        with take_lock(directory):
             for name in LEFT:
                 (directory / name).unlink(missing_ok=True)
     except RunError:  # It is another process that starts there, or the directory is gone.

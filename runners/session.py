@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from evonas.errors import WorkError
-from evonas.front import FORMATS
+from evonas.front import FORMATS, say_designs
 from evonas.problem import Problem
 from evonas.run import Run
 from runners import run_directory, tables
@@ -127,7 +127,7 @@ def _print_result(
         tables.print_front(out, run.front)
         out.print()
     out.print(
-        f"{tables.designs(status['front_size'])} on the front, "
+        f"{say_designs(status['front_size'])} on the front, "
         f"from {status['evaluated']} evaluations "
         f"({status['infeasible']} infeasible, {status['failed']} failed)"
         + "".join(f" and {count} probes of {name}" for name, count in status["probes"].items())
@@ -139,7 +139,7 @@ def _print_result(
         models = [path for path in files if path.parent.name == "models"]
         names = [path.name for path in files if path not in models]
         if models:
-            names.append(f"models/ID/ for {tables.designs(len(models))}, each verified")
+            names.append(f"models/ID/ for {say_designs(len(models))}, each verified")
         out.print(f"In {directory}: {', '.join(names)}.")
     for note in notes:
         out.print(f"Note: {note}")

@@ -28,11 +28,6 @@ QUICK = 0.2
 UNKNOWN = "unknown, nothing was audited"
 
 
-def designs(count: int) -> str:
-    """Say how many designs, as ``1 design`` or ``2 designs``."""
-    return f"{count} design{'s' * (count != 1)}"
-
-
 def print_front(console: Console, front: Front) -> None:
     """Print a front: identifier, objectives, final metrics, and genes.
 
