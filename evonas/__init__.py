@@ -37,8 +37,9 @@ from evonas.records import Candidate, Evaluation, Prediction, Status, Task, Verd
 from evonas.space import Choice, Genome, Integer, Real, Space
 
 if TYPE_CHECKING:
+    from evonas.engine import resume, search
     from evonas.front import Front
-    from evonas.run import Run, resume, search
+    from evonas.run import Run
 
 __version__ = "0.1.0"
 
@@ -78,8 +79,8 @@ __all__ = [
 _LAZY = {
     "Front": "evonas.front",
     "Run": "evonas.run",
-    "resume": "evonas.run",
-    "search": "evonas.run",
+    "resume": "evonas.engine",
+    "search": "evonas.engine",
 }
 
 

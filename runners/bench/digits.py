@@ -23,13 +23,14 @@ from typing import Any
 import numpy as np
 
 from evonas import plugins
+from evonas.engine import search
 from evonas.errors import WorkError
 from evonas.front import cost_array
 from evonas.journal import Journal
 from evonas.pareto import non_dominated
 from evonas.problem import Problem, Report
 from evonas.records import Candidate, Evaluation, Status, Task
-from evonas.run import Run, search
+from evonas.run import Run
 from evonas.space import FloatArray, genome_key
 from problems.split_cnn.problem import TIMES
 from runners.bench.volume import curve, scale

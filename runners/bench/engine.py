@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evonas.engine import search
 from evonas.errors import UsageError
 from evonas.problem import Metric, Objective, Problem, Report
-from evonas.run import search
 from evonas.space import Genome, Real, Space
 
 if TYPE_CHECKING:

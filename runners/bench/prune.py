@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evonas.engine import BATCH
 from evonas.errors import UsageError, did_you_mean
 from evonas.outcome import wilson_interval
 from evonas.problem import Report
-from evonas.run import BATCH
 from evonas.space import FloatArray
 from problems.nasbench201 import EDGES
 from problems.table import TableProblem, read_table

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from evonas.engine import BATCH, OPENING
 from evonas.errors import InfeasibleError, UsageError
 from evonas.forecast import Forecast
 from evonas.gate import EvaluateAll, SurrogateGate
@@ -22,7 +23,6 @@ from evonas.nsga2 import NSGA2
 from evonas.pareto import hypervolume, non_dominated
 from evonas.protocols import Gate, Optimizer, Surrogate
 from evonas.records import Candidate, Decision, Evaluation, Status
-from evonas.run import BATCH, OPENING
 from evonas.space import FloatArray, Genome, genome_key
 from problems.nasbench201 import NASBench201
 from problems.table import TableProblem

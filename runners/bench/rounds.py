@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
 
+from evonas.engine import BATCH, OPENING
 from evonas.errors import DataError
 from evonas.problem import Report
-from evonas.run import BATCH, OPENING
 from runners.bench.prune_methods import Oracle, evonas, table_problem
 from surrogates.blend import plan_rows
 

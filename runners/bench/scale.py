@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import ray
 
+from evonas.engine import search
 from evonas.errors import UsageError
 from evonas.problem import Metric, Objective, Problem, Report
-from evonas.run import search
 from evonas.space import FloatArray, Genome, Real, Space
 from runners.ray_cluster import joined
 from runners.ray_pool import RayRunner

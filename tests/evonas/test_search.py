@@ -224,7 +224,7 @@ def test_a_failure_is_counted_and_never_told():
             super().tell(evaluations)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("evonas.run.NSGA2", Spy)
+        patch.setattr("evonas.engine.NSGA2", Spy)
         run = evonas.search(Fragile(), evaluations=200, runner=fake(), **QUIET)
     status = run.status()
     assert status["failed"] > 0
