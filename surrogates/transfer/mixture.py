@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from evonas.space import FloatArray
@@ -15,7 +18,7 @@ from surrogates.transfer.priors import At, Indices, Priors, take
 SHAPE, RATE = 0.5, 0.02
 """Of the inverse-gamma prior of the squared scale that all terms of a candidate share."""
 
-OUTLIERS = 0.1
+OUTLIERS = 0.05
 """Prior probability that a probe is an outlier."""
 
 OUTLIER_WIDTH = 1.0
@@ -27,17 +30,11 @@ TEMPER = 0.7
 Grünwald, "The Safe Bayesian" (2012).
 """
 
-SCREENED = 16
-"""Probes that the candidates are sifted by when there are more."""
+SPARED = 0.8
+"""Share of the probes, and four of them at least, that a candidate takes for no outliers."""
 
-SIFTED = 1500
-"""Candidates that are left then."""
-
-SIFTED_AGAIN = ((64, 200), (256, 60))
-"""Probes by which they are sifted further when there are more, and candidates that are left.
-
-Outliers among these probes are set aside first, as they speak for the wrong candidates.
-"""
+SIFTED = ((16, 1500), (64, 200), (256, 60))
+"""Probes by which candidates are sifted when there are more, and how many are left then."""
 
 DISTRUST = 40.0
 """How much the share of outliers adds to the variance: other designs may be as far off."""
@@ -54,12 +51,32 @@ class Moments:
     deviation: FloatArray
 
 
+class Explained(NamedTuple):
+    """What candidates make of the probes.
+
+    Args:
+        cases: Log evidence and prior of no further outlier, and of each probe as one more; shape
+            (candidates, 1 + k).
+        outliers: The probes that each sets aside; shape (candidates, k), as the rest.
+        log_density: Of a probe, given all others.
+        error: By which it misses what the others say, in units of the link.
+        variance: Of that.
+    """
+
+    cases: FloatArray
+    outliers: NDArray[np.bool_]
+    log_density: FloatArray
+    error: FloatArray
+    variance: FloatArray
+
+
 class Mixture:
     """The posterior over candidates and over what the probes' costs are under each.
 
     Every candidate is a Bayesian linear model whose scale has an inverse-gamma prior, so that its
-    evidence is a Student t density (Rasmussen and Williams 2006, ch. 2 and 9). That a probe may be
-    an outlier is taken in by treating each candidate without that probe as one more candidate.
+    evidence is a Student t density (Rasmussen and Williams 2006, ch. 2 and 9). Each sets aside the
+    probes that are likelier to be outliers; that one more may be is taken in by treating it
+    without that probe as one more candidate.
 
     Args:
         priors: The candidates.
@@ -84,130 +101,141 @@ class Mixture:
         shared = np.bincount(priors.key, minlength=len(priors.keys))
         self._log_prior = (log_weights - np.log(shared))[priors.key]
         self._candidates = np.arange(len(priors))
-        self._condition_on(SCREENED)
-        if len(costs) > SCREENED:
-            self._sift(SIFTED)
-            for probes, candidates in SIFTED_AGAIN:
-                if len(costs) > probes:
-                    self._condition_on(probes)
-                    self._set_aside()
-                    self._sift(candidates)
-            self._condition_on(len(costs))
-        self._set_aside()
+        for probes, candidates in SIFTED:
+            if len(costs) > probes:
+                self._condition_on(probes)
+                best = np.argsort(-self._posterior.sum(axis=1), kind="stable")[:candidates]
+                self._candidates = self._candidates[np.sort(best)]
+        self._condition_on(len(costs))
+        self._kept = list(self._keep())
 
     def _condition_on(self, probes: int) -> None:
         """Condition on the first so many probes."""
-        self.used = np.arange(len(self._costs)) < probes
-        self._condition()
+        some = self._candidates
+        self._probes = take(self._at, np.arange(probes))
+        parts = [self._explain(some[part]) for part in blocks(len(some), probes**2)]
+        found = self._found = Explained(*map(np.concatenate, zip(*parts, strict=True)))
+        self.log_evidence = np.logaddexp.reduce(found.cases, axis=1)
+        log_posterior = TEMPER * found.cases + self._log_prior[some, None]
+        posterior = np.exp(log_posterior - log_posterior.max())
+        self._posterior = posterior / posterior.sum()
+        shares = self._posterior.sum(axis=1)
+        outlier = self._posterior[:, 1:].sum(axis=0) + shares @ found.outliers
+        self.used = outlier <= 0.5
 
-    def _sift(self, count: int) -> None:
-        """Leave so many candidates, the most probable ones."""
-        best = np.argsort(-self._posterior.sum(axis=1), kind="stable")[:count]
-        self._candidates = self._candidates[np.sort(best)]
+    def _explain(self, some: Indices) -> Explained:
+        """Condition some candidates.
 
-    def _set_aside(self) -> None:
-        """Leave out outliers: a second is looked for once the first is certain enough."""
-        least = max(4, 0.8 * self.used.sum())
-        while self.used.sum() > least and self._outlier.max() > 0.5:
-            self.used[np.flatnonzero(self.used)[self._outlier.argmax()]] = False
-            self._condition()
-
-    def _condition(self) -> None:
-        priors, some = self._priors, self._candidates
-        link = priors.link[some]
-        probes = self._probes = take(self._at, np.flatnonzero(self.used))
-        costs, k = self._costs[self.used], int(self.used.sum())
-        values = np.array([apply_link(n, costs) for n in range(len(LINKS))])[link]
-        slopes = np.array([np.log(link_slope(n, costs)) for n in range(len(LINKS))])[link]
-        residual = values - probes.bases[priors.base[some]]
-        weights, precision = np.empty_like(residual), np.empty_like(residual)
-        determinant = np.empty(len(some))
-        for part in blocks(len(some), k**2):
-            inverse, determinant[part] = self._inverses(some[part])
-            weights[part] = np.einsum("qij,qj->qi", inverse, residual[part])
-            precision[part] = np.einsum("qii->qi", inverse)
-        rate: FloatArray = RATE + 0.5 * np.einsum("qi,qi->q", residual, weights)
-        evidence = -0.5 * determinant - (SHAPE + k / 2) * np.log(rate) + slopes.sum(axis=1)
-        # Leaving one out, in closed form: mean, variance and density of every probe.
-        left_error = weights / precision
-        left_rate: FloatArray = rate[:, None] - 0.5 * weights**2 / precision
-        left_shape = SHAPE + (k - 1) / 2
-        log_density = (
-            gammaln(left_shape + 0.5)
-            - gammaln(left_shape)
-            + 0.5 * np.log(precision / (2 * np.pi))
-            + left_shape * np.log(left_rate)
-            - (left_shape + 0.5) * np.log(rate)[:, None]
-            + slopes
-        )
-        self._left_log_density, self._left_error = log_density, left_error
-        self._left_variance = left_rate / left_shape / precision
-        relative = np.log(costs / probes.level) / OUTLIER_WIDTH
+        Each sets aside its outliers one after the other as long as that makes it likelier. Under
+        all candidates together they could not be told: several hide one another.
+        """
+        k = len(self._probes.level)
+        costs = self._costs[:k]
+        residual, slopes = self._residuals(some)
+        covariance = self._covariances(some)
+        inverse: FloatArray = np.linalg.inv(covariance).astype(float, copy=False)
+        weights = np.einsum("qij,qj->qi", inverse, residual)
+        rate = RATE + 0.5 * np.einsum("qi,qi->q", residual, weights)
+        joint = -0.5 * np.linalg.slogdet(covariance)[1] - (SHAPE + k / 2) * np.log(rate)
+        joint += slopes.sum(axis=1)
+        relative = np.log(costs / self._probes.level) / OUTLIER_WIDTH
         # Cauchy: an outlier may be off by any factor.
         anywhere = -np.log(np.pi * OUTLIER_WIDTH * (1 + relative**2)) - np.log(costs)
-        odds = np.log(OUTLIERS / (1 - OUTLIERS))
-        # One column for no outlier, and one for each probe as the outlier.
-        without = evidence[:, None] - log_density + anywhere + odds
-        cases = np.column_stack([evidence, without])
-        self.log_evidence = np.logaddexp.reduce(cases, axis=1)
-        log_posterior = TEMPER * cases + self._log_prior[some, None]
-        posterior = np.exp(log_posterior - log_posterior.max())
-        posterior /= posterior.sum()
-        self._outlier = posterior[:, 1:].sum(axis=0)
-        self._posterior = posterior
-        self._keep(weights, rate, left_rate)
+        anywhere += np.log(OUTLIERS / (1 - OUTLIERS))
+        outliers = np.zeros((len(some), k), bool)
+        for more in range(max(0, k - max(4, int(np.ceil(SPARED * k)))), -1, -1):
+            # Leaving one out, in closed form: mean, variance and density of every probe.
+            precision = np.where(outliers, 1.0, np.einsum("qii->qi", inverse))
+            shape = SHAPE + (k - 1 - outliers.sum(axis=1, keepdims=True)) / 2
+            left_rate = rate[:, None] - 0.5 * weights**2 / precision
+            log_density = (
+                gammaln(shape + 0.5)
+                - gammaln(shape)
+                + 0.5 * np.log(precision / (2 * np.pi))
+                + shape * np.log(left_rate)
+                - (shape + 0.5) * np.log(rate)[:, None]
+                + slopes
+            )
+            gain = np.where(outliers, -np.inf, anywhere - log_density)
+            rows = np.flatnonzero(gain.max(axis=1) > 0)
+            if not (more and len(rows)):
+                break
+            worst = gain[rows].argmax(axis=1)
+            outliers[rows, worst] = True
+            joint[rows] += gain[rows, worst]
+            rate[rows] = left_rate[rows, worst]
+            column = inverse[rows, :, worst]
+            inverse[rows] -= column[:, :, None] * (column / precision[rows, worst, None])[:, None]
+            inverse[rows, :, worst] = inverse[rows, worst] = 0
+            weights[rows] = np.einsum("qij,qj->qi", inverse[rows], residual[rows])
+        cases = joint[:, None] + np.column_stack([np.zeros(len(some)), gain])
+        error, variance = weights / precision, left_rate / shape / precision
+        # Those that were set aside are predicted as any other design is.
+        rows = np.flatnonzero(outliers.any(axis=1))
+        missed = residual[rows] - np.einsum("qij,qj->qi", covariance[rows], weights[rows])
+        known = np.einsum("qij,qjk,qik->qi", covariance[rows], inverse[rows], covariance[rows])
+        unknown = np.einsum("qii->qi", covariance[rows]) - known
+        unknown *= (rate[rows] / (shape[rows, 0] + 0.5))[:, None]
+        error[rows] = np.where(outliers[rows], missed, error[rows])
+        variance[rows] = np.where(outliers[rows], unknown, variance[rows])
+        return Explained(
+            cases, outliers, np.where(outliers, anywhere, log_density), error, variance
+        )
 
-    def _inverses(self, some: Indices) -> tuple[FloatArray, FloatArray]:
-        """Inverses of the probes' covariances under some candidates; logarithms of determinants.
+    def _residuals(self, some: Indices) -> tuple[FloatArray, FloatArray]:
+        """What bases leave of the probes, and logarithms of the links' slopes there.
 
         Returns:
-            Arrays of shape (candidates, k, k) and (candidates,).
+            Two arrays of shape (candidates, k).
         """
-        priors, probes, costs = self._priors, self._probes, self._costs[self.used]
+        links, costs = self._priors.link[some], self._costs[: len(self._probes.level)]
+        values = np.array([apply_link(n, costs) for n in range(len(LINKS))])[links]
+        slopes = np.array([np.log(link_slope(n, costs)) for n in range(len(LINKS))])[links]
+        return values - self._probes.bases[self._priors.base[some]], slopes
+
+    def _covariances(self, some: Indices) -> FloatArray:
+        """Covariances of the probes under some candidates, shape (candidates, k, k)."""
+        priors, probes, k = self._priors, self._probes, len(self._probes.level)
+        costs = self._costs[:k]
         noise = priors.noise_deviation(some, probes.level if priors.knows_devices else costs)
         extra = np.array([link_slope(n, costs) * costs for n in range(len(LINKS))])
-        extra = extra[priors.link[some]] * self._extra[self.used]
+        extra = extra[priors.link[some]] * self._extra[:k]
         covariance = priors.covariance(some, probes, probes)
-        diagonal = np.arange(len(costs))
+        diagonal = np.arange(k)
         covariance[:, diagonal, diagonal] += noise**2 + extra**2
-        inverse: FloatArray = np.linalg.inv(covariance).astype(float, copy=False)
-        return inverse, np.linalg.slogdet(covariance)[1]
+        return covariance
 
-    def _keep(self, weights: FloatArray, rate: FloatArray, left_rate: FloatArray) -> None:
-        """Keep what predictions need of the most probable candidates and cases."""
-        posterior, k = self._posterior, weights.shape[1]
+    def _keep(self) -> Iterator[tuple[int, Indices, FloatArray, FloatArray, float, float]]:
+        """Give what predictions need of the most probable candidates and cases.
+
+        Yields:
+            A candidate, the probes that it is conditioned on, what they weigh, the inverse of
+            their covariance, the scale, and the candidate's share.
+        """
+        posterior = self._posterior
         best = np.argsort(-posterior, axis=None)[:KEPT]
-        best = best[posterior.ravel()[best] > 1e-3 * posterior.max()]
-        # All inverses together would be too many to be held where there are many probes.
-        rows = np.unique(best // (k + 1))
-        parts = [self._candidates[rows[part]] for part in blocks(len(rows), k**2)]
-        inverses = (one for some in parts for one in self._inverses(some)[0])
-        inverse = dict(zip(rows.tolist(), inverses, strict=True))
-        self._kept = []
-        for number in best:
-            candidate, case = divmod(int(number), k + 1)
-            own, own_inverse = weights[candidate], inverse[candidate]
-            own_rate, shape = rate[candidate], SHAPE + k / 2
+        for number in best[posterior.ravel()[best] > 1e-3 * posterior.max()]:
+            row, case = divmod(int(number), posterior.shape[1])
+            some = self._candidates[[row]]
+            used = ~self._found.outliers[row]
             if case:
-                # Conditioning on all other probes: block inversion.
-                i = case - 1
-                column = own_inverse[:, i] / own_inverse[i, i]
-                own = own - column * own[i]
-                own_inverse = own_inverse - np.outer(column, own_inverse[i])
-                own_rate, shape = left_rate[candidate, i], shape - 0.5
-            share = posterior[candidate, case]
-            candidate = int(self._candidates[candidate])
-            self._kept.append((candidate, own, own_inverse, own_rate / shape, share))
+                used[case - 1] = False
+            used = np.flatnonzero(used)
+            inverse = np.linalg.inv(self._covariances(some)[0][np.ix_(used, used)])
+            residual = self._residuals(some)[0][0, used]
+            weights = inverse @ residual
+            scale = (RATE + 0.5 * residual @ weights) / (SHAPE + len(used) / 2)
+            yield int(some[0]), used, weights, inverse, scale, posterior[row, case]
 
     def predict(self, rows: At) -> Moments:
         """Predict costs of designs, given the parts of the candidates there."""
         total = sum(share for *_, share in self._kept)
         first = np.zeros(len(rows.level))
         second, within = first.copy(), first.copy()
-        for candidate, weights, inverse, variance, share in self._kept:
+        for candidate, used, weights, inverse, variance, share in self._kept:
             link = int(self._priors.link[candidate])
             some = np.array([candidate])
-            cross = self._priors.cross_covariance(candidate, rows, self._probes)
+            cross = self._priors.cross_covariance(candidate, rows, self._probes)[:, used]
             value = rows.bases[self._priors.base[candidate]] + cross @ weights
             left = self._priors.variance(candidate, rows)
             left = np.maximum(left - ((cross @ inverse) * cross).sum(axis=1), 0)
@@ -229,27 +257,20 @@ class Mixture:
 
     def leave_one_out(self) -> Moments:
         """Predict the cost of every probe from all others (and none from outliers)."""
-        found = self.predict(self._at)
-        some = self._leave_one_out()
-        found.mean[self.used], found.deviation[self.used] = some.mean, some.deviation
-        return found
-
-    def _leave_one_out(self) -> Moments:
-        """Likewise of the probes that are no outliers, in closed form."""
-        links, costs = self._priors.link[self._candidates], self._costs[self.used]
-        log_weights = np.log(self._posterior[:, :1] + 1e-300) - TEMPER * self._left_log_density
+        links, found = self._priors.link[self._candidates], self._found
+        log_weights = np.log(self._posterior[:, :1] + 1e-300) - TEMPER * found.log_density
         weights = np.exp(log_weights - log_weights.max(axis=0))
         weights /= weights.sum(axis=0)
-        first = np.zeros(len(costs))
+        first = np.zeros(len(self._costs))
         second, within = first.copy(), first.copy()
         for link in range(len(LINKS)):
             chosen = links == link
-            values = apply_link(link, costs) - self._left_error[chosen]
+            values = apply_link(link, self._costs) - found.error[chosen]
             left = invert_link(link, values)
             relative = link_slope(link, left) * left
             logarithm = np.log(left)
             first += (weights[chosen] * left).sum(axis=0)
-            variance = self._left_variance[chosen] / relative**2
+            variance = found.variance[chosen] / relative**2
             within += (weights[chosen] * (variance + logarithm**2)).sum(axis=0)
             second += (weights[chosen] * logarithm).sum(axis=0)
         deviation = np.sqrt(np.maximum(within - second**2, 1e-12))
