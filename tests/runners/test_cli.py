@@ -2,6 +2,8 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import textwrap
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 
@@ -429,6 +431,14 @@ def test_help_without_a_command_and_the_version(evonas):
     code, out, _ = evonas("--version")
     assert code == 0
     assert out.startswith("evonas ")
+
+
+def test_python_m_evonas_is_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "evonas", "serach"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "Did you mean 'search'?" in done.stderr
 
 
 def test_a_surrogate_prunes_and_says_what_it_was_worth(tmp_path, capsys):
