@@ -134,20 +134,20 @@ class Mixture:
         residual, slopes = self._residuals(some)
         covariance = self._covariances(some)
         inverse: FloatArray = np.linalg.inv(covariance).astype(float, copy=False)
+        log_determinant = np.linalg.slogdet(covariance)[1]
         weights = np.einsum("qij,qj->qi", inverse, residual)
-        rate = RATE + 0.5 * np.einsum("qi,qi->q", residual, weights)
-        joint = -0.5 * np.linalg.slogdet(covariance)[1] - (SHAPE + k / 2) * np.log(rate)
-        joint += slopes.sum(axis=1)
         relative = np.log(costs / self._probes.level) / OUTLIER_WIDTH
         # Cauchy: an outlier may be off by any factor.
         anywhere = -np.log(np.pi * OUTLIER_WIDTH * (1 + relative**2)) - np.log(costs)
         anywhere += np.log(OUTLIERS / (1 - OUTLIERS))
         outliers = np.zeros((len(some), k), bool)
         for more in range(max(0, k - max(4, int(np.ceil(SPARED * k)))), -1, -1):
+            rate = RATE + 0.5 * np.einsum("qi,qi->q", residual, weights)
             # Leaving one out, in closed form: mean, variance and density of every probe.
             precision = np.where(outliers, 1.0, np.einsum("qii->qi", inverse))
             shape = SHAPE + (k - 1 - outliers.sum(axis=1, keepdims=True)) / 2
-            left_rate = rate[:, None] - 0.5 * weights**2 / precision
+            # Never below the prior's, though rounding may say so where a probe is far off.
+            left_rate = np.maximum(rate[:, None] - 0.5 * weights**2 / precision, RATE)
             log_density = (
                 gammaln(shape + 0.5)
                 - gammaln(shape)
@@ -162,19 +162,23 @@ class Mixture:
                 break
             worst = gain[rows].argmax(axis=1)
             outliers[rows, worst] = True
-            joint[rows] += gain[rows, worst]
-            rate[rows] = left_rate[rows, worst]
+            log_determinant[rows] += np.log(precision[rows, worst])
             column = inverse[rows, :, worst]
             inverse[rows] -= column[:, :, None] * (column / precision[rows, worst, None])[:, None]
             inverse[rows, :, worst] = inverse[rows, worst] = 0
             weights[rows] = np.einsum("qij,qj->qi", inverse[rows], residual[rows])
+        # Of the others together: what is left of the rate when an outlier goes is lost to rounding.
+        count = k - outliers.sum(axis=1)
+        joint = gammaln(SHAPE + count / 2) - 0.5 * (count * np.log(2 * np.pi) + log_determinant)
+        joint -= (SHAPE + count / 2) * np.log(rate)
+        joint += np.where(outliers, anywhere, slopes).sum(axis=1)
         cases = joint[:, None] + np.column_stack([np.zeros(len(some)), gain])
         error, variance = weights / precision, left_rate / shape / precision
         # Those that were set aside are predicted as any other design is.
         rows = np.flatnonzero(outliers.any(axis=1))
         missed = residual[rows] - np.einsum("qij,qj->qi", covariance[rows], weights[rows])
         known = np.einsum("qij,qjk,qik->qi", covariance[rows], inverse[rows], covariance[rows])
-        unknown = np.einsum("qii->qi", covariance[rows]) - known
+        unknown = np.maximum(np.einsum("qii->qi", covariance[rows]) - known, 0)
         unknown *= (rate[rows] / (shape[rows, 0] + 0.5))[:, None]
         error[rows] = np.where(outliers[rows], missed, error[rows])
         variance[rows] = np.where(outliers[rows], unknown, variance[rows])

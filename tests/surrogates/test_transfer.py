@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import cauchy, multivariate_t
 from threadpoolctl import threadpool_limits
 
 from evonas.errors import DataError
@@ -20,9 +21,9 @@ from surrogates.transfer import (
 )
 from surrogates.transfer.additive import column_costs
 from surrogates.transfer.known import KnownDevices
-from surrogates.transfer.mixture import Mixture
+from surrogates.transfer.mixture import OUTLIER_WIDTH, OUTLIERS, RATE, SHAPE, Mixture
 from surrogates.transfer.monotonicity import Calibration, rank_correlation
-from surrogates.transfer.priors import Priors
+from surrogates.transfer.priors import Priors, take
 
 COSTS = np.array([[0.1, 1.0, 3.0, 0.4], [0.2, 2.0, 2.0, 0.6], [0.1, 0.5, 5.0, 2.0]])
 """Of three devices' operations."""
@@ -85,6 +86,75 @@ def test_outliers_alike_do_not_hide_one_another(count, least):
         predictor = transfer.fit(probes, measured)
         told += predictor.trust.outliers == tuple(outliers)
     assert told >= least
+
+
+@pytest.mark.parametrize("devices", [0, 1, 3])
+def test_it_does_not_matter_by_how_much_an_outlier_is_off(devices):
+    views, known = additive(150)
+    target = unseen_device(views)
+    transfer = Transfer(views, known[:, :devices])
+    means = []
+    for factor in (1e3, 1e6, 1e10):
+        measured = target[:12].copy()
+        measured[3] *= factor
+        predictor = transfer.fit(range(12), measured)
+        assert predictor.trust.outliers == (3,)
+        means.append(predictor.predict().mean)
+    np.testing.assert_allclose(means[1:], [means[0]] * 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("k", "devices"), [(3, 3), (5, 0), (5, 3), (12, 3)])
+def test_what_candidates_make_of_the_probes_is_as_without_the_shortcuts(k, devices):
+    """Each probe is really left out, and evidence is the density of a multivariate t."""
+    views, known = additive(150, noise=0.05)
+    transfer = Transfer(views, known[:, :devices])
+    costs = unseen_device(views, noise=0.05)[:k]
+    costs[1] *= 3
+    at = take(transfer.at, np.arange(k))
+    flat = np.zeros(len(transfer.priors.keys))
+    mixture = Mixture(transfer.priors, at, costs, flat, np.full(k, 0.02))
+    found, scaled = mixture._found, costs / mixture.scale
+    relative = np.log(scaled / at.level)
+    anywhere = (
+        cauchy.logpdf(relative, scale=OUTLIER_WIDTH)
+        - np.log(scaled)
+        + np.log(OUTLIERS / (1 - OUTLIERS))
+    )
+    candidates = np.arange(0, len(transfer.priors), 7)
+    residuals, slopes = mixture._residuals(candidates)
+    covariances = RATE / SHAPE * mixture._covariances(candidates)
+
+    def density(row, rows):
+        """Of some probes, with those that a candidate sets aside."""
+        own = multivariate_t(
+            None, covariances[row][np.ix_(rows, rows)], df=2 * SHAPE, allow_singular=True
+        )
+        aside = found.outliers[candidates[row]]
+        return own.logpdf(residuals[row, rows]) + slopes[row, rows].sum() + anywhere[aside].sum()
+
+    # All evidence is up to one factor.
+    one = density(0, np.flatnonzero(~found.outliers[0])) - found.cases[0, 0]
+    for row, candidate in enumerate(candidates):
+        residual, covariance = residuals[row], covariances[row]
+        rest = np.flatnonzero(~found.outliers[candidate])
+        assert density(row, rest) - found.cases[candidate, 0] == pytest.approx(one, abs=1e-5)
+        for probe in range(k):
+            others = np.setdiff1d(rest, [probe])
+            gains = np.linalg.solve(covariance[np.ix_(others, others)], covariance[others, probe])
+            error = residual[probe] - gains @ residual[others]
+            variance = covariance[probe, probe] - gains @ covariance[others, probe]
+            shape = SHAPE + len(others) / 2
+            weights = np.linalg.solve(covariance[np.ix_(others, others)], residual[others])
+            variance *= (SHAPE + 0.5 * residual[others] @ weights) / shape
+            assert found.error[candidate, probe] == pytest.approx(error, rel=1e-4, abs=1e-6)
+            assert found.variance[candidate, probe] == pytest.approx(variance, rel=1e-3)
+            if probe in rest:
+                told = density(row, rest) - density(row, others)
+                assert found.log_density[candidate, probe] == pytest.approx(told, abs=1e-3)
+                without = density(row, others) + anywhere[probe] - one
+                assert found.cases[candidate, 1 + probe] == pytest.approx(without, abs=1e-3)
+            else:
+                assert found.cases[candidate, 1 + probe] == -np.inf
 
 
 def test_intervals_cover_and_enclose_the_mean():
