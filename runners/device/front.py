@@ -32,7 +32,7 @@ def front_kit(
         The content of ``kit.json``.
 
     Raises:
-        UsageError: There is no front, or its problem has no timed models.
+        UsageError: There is no front, its problem has no timed models, or one of its designs fails.
     """
     run = Run.open(directory)
     designs = run.front.designs
@@ -56,12 +56,16 @@ def front_kit(
             labels.append("reference")
         against = (genomes.index(genome), kind)
     problem.prepare(report)
+    known = kits.survey(problem, genomes, report)
+    if len(known.designs) < len(genomes):
+        lost = len(genomes) - len(known.designs)
+        raise DataError(f"{lost} of {len(genomes)} designs of the front have no times here")
     return kits.write(
         problem,
         run.meta["reference"],
         options,
         out,
-        kits.survey(problem, genomes, report),
+        known,
         range(len(genomes)),
         labels=labels,
         reference_model=against,

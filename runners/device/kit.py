@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 
 from evonas import plugins
 from evonas.catalogue import Catalogue
-from evonas.errors import DataError, InfeasibleError, ProblemError
+from evonas.errors import DataError, ProblemError, WorkError
 from evonas.problem import Problem, Report
+from evonas.records import Candidate, Status, Task
 from evonas.space import FloatArray, Value
 from runners.device.formats import FORMAT, identify
 from runners.device.measure import processor
+from runners.worker import evaluate
 
 SCRIPT = Path(__file__).with_name("measure.py")
 
@@ -208,18 +210,28 @@ def sample_designs(
 
 
 def survey(problem: Problem, designs: Sequence[dict[str, Value]], report: Report) -> Survey:
-    """Measure and describe designs on this machine; infeasible ones are left out."""
-    metrics = list(problem.timed_models.values())
-    kept, rows = [], []
-    for number, genome in enumerate(designs, 1):
-        try:
-            found = problem.evaluate(genome, metrics)
-        except InfeasibleError:
-            continue
-        kept.append(genome)
-        rows.append([max(0.0, float(found[metric])) for metric in metrics])
-        _report(report, number, len(designs), "measured on this machine")
-    table = np.array(rows).reshape(len(rows), len(metrics))
+    """Measure and describe designs on this machine; those that have no values are left out.
+
+    Raises:
+        WorkError: All failed.
+    """
+    metrics = tuple(dict.fromkeys(problem.timed_models.values()))
+    kept, rows, failures = [], [], []
+    for number, genome in enumerate(designs):
+        found = evaluate(problem, Task(Candidate(number, genome, 0), metrics))
+        if found.status is Status.OK:
+            kept.append(genome)
+            times = [found.values[metric] for metric in problem.timed_models.values()]
+            rows.append(np.maximum(times, 0.0))
+        elif found.status is Status.FAILED:
+            failures.append(found.error)
+        _report(report, number + 1, len(designs), "measured on this machine")
+    if failures:
+        told = f"{len(failures)} of {len(designs)} designs failed, the first: {failures[0]}"
+        if not kept:
+            raise WorkError(told)
+        report(f"{told}; they are left out.")
+    table = np.array(rows).reshape(len(rows), len(problem.timed_models))
     costs = dict(zip(problem.timed_models, table.T, strict=True))
     views = plugins.load("evonas.transfer", "default").problem_views(problem, kept)
     return Survey(kept, costs, views)

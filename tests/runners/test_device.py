@@ -87,6 +87,13 @@ PROBLEM = """
             pass
 
 
+    class Shaky(Stack):
+        def evaluate(self, genome, metrics):
+            if str(genome["size"]) in Path(__file__).with_name("broken").read_text().split():
+                raise MemoryError("too small")
+            return super().evaluate(genome, metrics)
+
+
     class Other(Stack):
         space = Space(Integer("head", 1, 9), Integer("tail", 0, 6), Choice("size", [16, 48, 80]))
 """
@@ -575,6 +582,28 @@ def test_what_cannot_be_probed_is_refused(made, tmp_path, capsys):
         assert main(arguments) == 2, arguments
         error = capsys.readouterr().err.strip().splitlines()
         assert sentence in error[-1]
+
+
+def test_designs_that_fail_here_are_left_out_of_a_kit(made, capsys):
+    broken = made / "broken"
+    broken.write_text("16")
+    assert main(probe(made, "Shaky", "shaky")) == 0
+    assert "failed, the first: MemoryError: too small (stack.py:" in capsys.readouterr().err
+    kit = json.loads((made / "shaky" / "kit.json").read_text())
+    assert {design["size"] for design in kit["designs"]} == {48, 80}
+    broken.write_text("16 48 80")
+    assert main(probe(made, "Shaky", "all-broken")) == 1
+    assert "60 of 60 designs failed, the first: MemoryError" in capsys.readouterr().err
+
+
+def test_a_front_with_a_design_that_fails_here_has_no_kit(made, tmp_path, capsys):
+    broken, run = made / "broken", str(tmp_path / "run")
+    broken.write_text("")
+    options = ("--evaluations", "40", "--no-surrogate", "--out", run)
+    assert main(["search", f"{made / 'stack.py'}:Shaky", *options]) == 0
+    broken.write_text("16")
+    assert main(["device", "probe", "--run", run, "--out", str(tmp_path / "front")]) == 2
+    assert "of the front have no times here" in capsys.readouterr().err
 
 
 def test_where_profiles_go(made, fit, tmp_path, capsys, monkeypatch):
