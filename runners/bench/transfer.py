@@ -32,6 +32,7 @@ from problems.table import TableProblem, read_table
 from problems.table_genes import is_float
 from surrogates.transfer import JointPredictor, Transfer, problem_views
 from surrogates.transfer.monotonicity import Calibration, rank_correlation
+from surrogates.transfer.probes import usual
 
 TARGETS = ("raspi4", "fpga", "eyeriss", "pi5_litert")
 PROBES = (5, 10, 20, 40)
@@ -193,13 +194,13 @@ def compare(
 ) -> Iterator[dict[str, Any]]:
     """Score every method on one target with k probes, chosen and drawn at random."""
     costs = table.costs[target].to_numpy()
-    usual = transfer.usual()
+    worth = usual(transfer.known)
     rng = np.random.default_rng(seed)
     start = time.perf_counter()
     chosen = transfer.choose_probes(k)
     choosing = time.perf_counter() - start
     ways = [("chosen", chosen)]
-    ways += [("random", rng.choice(usual, k, replace=False).tolist()) for _ in range(draws)]
+    ways += [("random", rng.choice(worth, k, replace=False).tolist()) for _ in range(draws)]
     for way, probes in ways:
         row = {"target": target, "probes": k, "way": way}
         start = time.perf_counter()

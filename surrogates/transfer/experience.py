@@ -11,13 +11,14 @@ import numpy as np
 from evonas.space import FloatArray
 from surrogates.transfer.mixture import Mixture
 from surrogates.transfer.priors import Key, Priors, take
+from surrogates.transfer.probes import usual
 from surrogates.transfer.views import Views
 
 ROWS = 2000
 """Designs that are looked at, at most."""
 
-PROBES = 16
-"""Probes of a device that is left out."""
+PROBES, LEAST_PROBES = 16, 3
+"""Probes of a device that is left out, and how many a fit needs."""
 
 SMOOTHING = 15.0
 """Families that all keys together are credited with beforehand."""
@@ -90,7 +91,8 @@ def learn(
     """Weight the keys by how well they explain devices whose family is left out.
 
     Weights maximise the evidence of the left-out devices' probes (empirical Bayes by
-    expectation-maximisation); a family counts once, however many devices it has.
+    expectation-maximisation); a family counts once, however many devices it has. Nothing is learnt
+    from one family alone, nor where too few designs are worth probing.
 
     Args:
         views: Of the designs.
@@ -100,19 +102,20 @@ def learn(
         rng: Chooses designs and probes.
     """
     names = sorted(set(families))
-    if len(names) < 2:
-        return Experience({}, QUANTILE, 0)
     rows = rng.permutation(len(known))[:ROWS]
     views = {name: view[rows] for name, view in views.items()}
     known, smooth = known[rows], smooth[rows]
-    usual = np.flatnonzero((known > 0.2 * np.median(known, axis=0)).all(axis=1))
+    worth = usual(known)
+    count = min(PROBES, len(worth) // 2)
+    if len(names) < 2 or count < LEAST_PROBES:
+        return Experience({}, QUANTILE, 0)
     trials = []
     for name in names:
         left = np.array([family == name for family in families])
         priors = Priors(views, known[:, ~left], smooth[:, ~left])
         at = priors.at(views, known[:, ~left], smooth[:, ~left])
         for device in np.flatnonzero(left):
-            probes = rng.choice(usual, min(PROBES, len(usual) // 2), replace=False)
+            probes = rng.choice(worth, count, replace=False)
             trials.append((priors, at, device, probes, 1 / left.sum()))
     keys = sorted({key for priors, *_ in trials for key in priors.keys})
     place = {key: number for number, key in enumerate(keys)}
@@ -130,7 +133,7 @@ def learn(
     experience = Experience(dict(zip(keys, weights.tolist(), strict=True)), 0.0, len(trials))
     scores, shares = [], []
     for priors, at, device, probes, share in trials:
-        ten = probes[: max(3, len(probes) // 2)]
+        ten = probes[: max(LEAST_PROBES, count // 2)]
         log_weights = experience.log_weights(priors)
         mixture = Mixture(priors, take(at, ten), known[ten, device], log_weights)
         others = rng.choice(len(known), min(300, len(known)), replace=False)

@@ -23,6 +23,18 @@ WITHIN = 0.1
 NOISE = 0.14
 """Relative deviation of what a candidate leaves unexplained of a cost."""
 
+USUAL_FROM = 0.2
+"""Designs that cost a known device a smaller share of its median are no good probes."""
+
+
+def usual(known: FloatArray) -> Indices:
+    """Indices of designs that every known device takes for a network worth probing.
+
+    Args:
+        known: Costs, shape (designs, devices).
+    """
+    return np.flatnonzero((known > USUAL_FROM * np.median(known, axis=0)).all(axis=1))
+
 
 def prior_covariance(
     priors: Priors, log_weights: FloatArray, at: At, rng: np.random.Generator

@@ -13,15 +13,14 @@ from evonas.space import FloatArray
 from surrogates.threads import one_thread
 from surrogates.transfer.assessment import MEAN, assess
 from surrogates.transfer.checks import check_costs, check_indices, check_spread, check_views
-from surrogates.transfer.experience import Experience, learn
+from surrogates.transfer.experience import LEAST_PROBES, Experience, learn
 from surrogates.transfer.mixture import Mixture, Moments
 from surrogates.transfer.predictor import Predictor, Probes
-from surrogates.transfer.priors import Indices, Priors, take
-from surrogates.transfer.probes import choose
+from surrogates.transfer.priors import Priors, take
+from surrogates.transfer.probes import choose, usual
 from surrogates.transfer.proxy import ProxyModel
 from surrogates.transfer.views import Views, as_numbers, as_views
 
-LEAST_PROBES = 3
 MODEL_ROWS = 4000
 """Designs that a known device's predictor is trained on, at most."""
 
@@ -30,9 +29,6 @@ CHECKED = 3
 
 SOME = 500
 """Designs whose predictions say what error is to be expected."""
-
-USUAL_FROM = 0.2
-"""Designs that cost a known device a smaller share of its median are no good probes."""
 
 
 class Transfer:
@@ -170,12 +166,7 @@ class Transfer:
         if k < 1:
             raise DataError(f"{k} probes are asked for; it must be 1 or more")
         rng = np.random.default_rng(self.seed)
-        return choose(self.priors, self._log_weights, self.at, k, rng, self.usual(), measured)
-
-    def usual(self) -> Indices:
-        """Indices of designs that every known device takes for a network worth probing."""
-        floor = USUAL_FROM * np.median(self.known, axis=0)
-        return np.flatnonzero((self.known > floor).all(axis=1))
+        return choose(self.priors, self._log_weights, self.at, k, rng, usual(self.known), measured)
 
     def fit(
         self,

@@ -311,6 +311,17 @@ def test_probes_can_be_chosen_in_one_call():
     assert choose_probes(views, known, 5) == Transfer(views, known).choose_probes(5)
 
 
+@pytest.mark.parametrize("designs", [3, 4, 6, 9])
+def test_nothing_is_learnt_from_devices_that_agree_on_too_few_designs(designs):
+    views, _ = additive(designs)
+    rng = np.random.default_rng(designs)
+    known = np.exp(4 * rng.standard_normal((designs, 3)))
+    transfer = Transfer(views, known)
+    assert transfer.experience.weights == {}
+    found = transfer.fit([0, 1, 2], [1.0, 2.0, 3.0]).predict()
+    assert np.isfinite(found.upper).all()
+
+
 def test_gaps_of_a_known_device_are_filled():
     views, known = additive()
     holes = known.copy()
