@@ -79,8 +79,9 @@ class Profile:
 
     @property
     def probes(self) -> int:
-        """Number of designs that were measured on the device."""
-        return max(len(kind["probes"]) for kind in self.content["kinds"].values())
+        """Number of designs that were measured on the device, each counted once."""
+        kinds = self.content["kinds"].values()
+        return len({genome_key(row["genome"]) for kind in kinds for row in kind["probes"]})
 
     def __str__(self) -> str:
         error = max(kind["error"] for kind in self.content["kinds"].values())

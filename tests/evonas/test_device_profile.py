@@ -47,6 +47,13 @@ def test_a_profile_is_read_as_it_was_written(tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["board.json", "board.npz"]
 
 
+def test_a_design_is_one_probe_however_often_and_as_what_it_was_measured():
+    heads = [{"genome": {"split": split}} for split in (1, 2, 3, 2)]
+    tails = [{"genome": {"split": split}} for split in (0, 1, 2)]
+    found = Profile({"kinds": {"head": {"probes": heads}, "tail": {"probes": tails}}}, {})
+    assert found.probes == 4
+
+
 def test_the_arrays_of_another_fit_are_refused(tmp_path):
     profile(1.0).save(tmp_path)
     profile(2.0, "other").save(tmp_path)
