@@ -48,19 +48,27 @@ def as_views(features: FloatArray | Views) -> dict[str, FloatArray]:
     """Name a plain array's view, and check shapes and values.
 
     Raises:
-        DataError: There is no view with a column, or one is not a finite array of shape (designs,
-            columns).
+        DataError: There is no view with a column, one is not a finite array of shape (designs,
+            columns), or two of one kind have different columns.
     """
     views = features if isinstance(features, Mapping) else {"features": features}
     checked = {name: as_numbers(view, f"view '{name}'") for name, view in views.items()}
     if not checked:
         raise DataError("designs have no view; give at least one")
     designs = len(np.atleast_1d(next(iter(checked.values()))))
+    first: dict[str, str] = {}
     for name, view in checked.items():
         if view.ndim != 2 or len(view) != designs:
             raise DataError(f"view '{name}' has the shape {view.shape}; it must be ({designs}, n)")
         if not np.isfinite(view).all():
             raise DataError(f"view '{name}' holds a value that is not finite")
+        kind, colon, _ = name.partition(":")
+        other = first.setdefault(kind, name) if colon else name
+        if view.shape[1] != checked[other].shape[1]:
+            raise DataError(
+                f"view '{other}' has {checked[other].shape[1]} columns and '{name}' has "
+                f"{view.shape[1]}; views KIND:READING of the same kind have the same columns"
+            )
     if not any(view.shape[1] for view in checked.values()):
         raise DataError("designs have no view with a column; give at least one")
     return checked

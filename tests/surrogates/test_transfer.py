@@ -382,6 +382,7 @@ def test_bad_input_is_refused():
         (lambda: Transfer({}), "no view"),
         (lambda: Transfer({"x": np.empty((3, 0))}, np.ones((3, 1))), "no view with a column"),
         (lambda: Transfer({"x": np.full((3, 1), np.nan)}), "not finite"),
+        (lambda: Transfer({"g:a": np.ones((3, 2)), "g:b": np.ones((3, 1))}), "'g:a' has 2 columns"),
         (lambda: transfer.fit([1, 2], [1, 2]), "needs 3"),
         (lambda: transfer.fit([1, 2, 3], [1, 2]), "costs have the shape \\(2,\\); it must be"),
         (lambda: transfer.fit([1, 2, 3], [1, 2, 0]), "positive"),
