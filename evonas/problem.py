@@ -128,11 +128,16 @@ class Problem(ABC):
         notes: Lines shown wherever results are shown (a simulated device, say); figures show
             each up to its first colon.
         highlight: The numeric gene that figures colour the front by, if one tells designs apart.
-        profiles: Fitted devices that its times are predicted for.
+        profiles: Fitted devices that its times are predicted for, as
+            :func:`evonas.device_profile.load` reads them: their ``predictor(model)`` predicts the
+            time of a model from the views that its kits were made with. A problem that sets it has
+            no times of its own to make kits from, and leaves ``timed_models`` empty.
         designs: Canonical genomes of the only designs that have values, where they can be listed
             (the rows of a table); a search proposes no others.
         timed_models: File name, without ``.onnx``, of a model that :meth:`export` writes -> the
-            metric that is its time in ms, or a fixed multiple of it.
+            metric that is its time in ms, or a fixed multiple of it; 0 where a design has no such
+            model. They are what ``evonas device probe`` makes kits of, and are measured with inputs
+            of the shapes that they declare, an open dimension being 1.
     """
 
     space: Space
@@ -207,7 +212,8 @@ class Problem(ABC):
         between devices look at these alone. Views named ``KIND:READING`` with the same kind have
         the same columns: what one device or another may make of a design (all of it, or what is
         left without its dead parts, say). Of these, models take the few that a metric follows; all
-        other views they take unless there is strong evidence against them.
+        other views they take unless there is strong evidence against them. On a fitted device, a
+        view that is named after one of ``timed_models`` describes these models alone.
 
         Returns:
             Name -> array of shape (number of genomes, columns); empty for the default.

@@ -98,6 +98,31 @@ class ProblemSuite(ABC):
                 assert kind.ndim == 2
                 assert np.isfinite(kind).all()
 
+    def test_views_are_finite_rows_and_those_of_one_kind_have_the_same_columns(self) -> None:
+        problem = self.make_problem()
+        genomes = sample_designs(problem, 20)
+        columns: dict[str, int] = {}
+        for name, values in problem.views(genomes).items():
+            view = np.asarray(values, dtype=float)
+            assert view.ndim == 2
+            assert len(view) == len(genomes)
+            assert np.isfinite(view).all()
+            kind, colon, _ = name.partition(":")
+            if colon:
+                assert columns.setdefault(kind, view.shape[1]) == view.shape[1]
+
+    def test_timed_models_are_exported_where_they_take_time(self) -> None:
+        problem = self.make_problem()
+        for genome in sample_designs(problem, 2) if problem.timed_models else ():
+            try:
+                values = problem.evaluate(genome, list(problem.timed_models.values()))
+            except InfeasibleError:
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                problem.export(genome, Path(folder))
+                for model, metric in problem.timed_models.items():
+                    assert values[metric] <= 0 or (Path(folder) / f"{model}.onnx").is_file()
+
     def test_it_pickles(self) -> None:
         problem = self.make_problem()
         assert pickle.loads(pickle.dumps(problem)).describe() == problem.describe()
