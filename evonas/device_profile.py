@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -18,7 +19,7 @@ import numpy as np
 
 from evonas import plugins
 from evonas.errors import ConfigError, DataError, did_you_mean
-from evonas.space import FloatArray, genome_key
+from evonas.space import FloatArray, Genome, genome_key
 
 FORMAT = 2
 DEVICES = Path("results/devices")
@@ -139,6 +140,51 @@ class Profile:
         header.replace(path)
         arrays.replace(path.with_suffix(".npz"))
         return path
+
+
+class FittedCosts:
+    """What models of one kind cost on a fitted device, with 90% intervals.
+
+    Args:
+        profile: Of the device.
+        kind: Of the profile's kinds; costs are in ms, or of energies in mJ.
+    """
+
+    def __init__(self, profile: Profile, kind: str) -> None:
+        self._profile, self._kind = profile, kind
+
+    def predict(self, views: Mapping[str, FloatArray]) -> tuple[float, float, float]:
+        """Predict a design's cost, and the ends of its interval.
+
+        Args:
+            views: Of the design, shape (1, columns) each.
+        """
+        found = self._predictor.predict(views)
+        return float(found.mean[0]), float(found.lower[0]), float(found.upper[0])
+
+    def of(self, genome: Genome, views: Mapping[str, FloatArray]) -> tuple[float, float, float]:
+        """Likewise, or what was measured of the design if that is surer.
+
+        Args:
+            genome: In canonical form.
+            views: Of the design, shape (1, columns) each.
+        """
+        predicted = self.predict(views)
+        measured = self._measured.get(genome_key(genome), predicted)
+        surer = measured[2] - measured[1] < predicted[2] - predicted[1]
+        return measured if surer else predicted
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is built again."""
+        return {"_profile": self._profile, "_kind": self._kind}
+
+    @cached_property
+    def _predictor(self) -> Any:
+        return self._profile.predictor(self._kind)
+
+    @cached_property
+    def _measured(self) -> dict[str, tuple[float, float, float]]:
+        return self._profile.measured(self._kind)
 
 
 def _checksum(content: Mapping[str, Any]) -> str:

@@ -94,7 +94,9 @@ def load_problem(reference: str, options: Mapping[str, object] | None = None) ->
 
     Args:
         reference: A registered name, ``module:Class`` or ``file.py:Class``.
-        options: Keyword arguments of its constructor.
+        options: Keyword arguments of its constructor; and ``device``, a fitted device that the
+            times of its models are predicted for, if it sets ``timed_models`` and has no option
+            of that name itself (:class:`evonas.on_device.OnDevice`).
 
     Raises:
         PluginError: It is not found, does not load, or its constructor fails.
@@ -103,12 +105,10 @@ def load_problem(reference: str, options: Mapping[str, object] | None = None) ->
     kind = problem_class(reference)
     options = dict(options or {})
     known = option_defaults(kind)
+    device = None if "device" in known else options.pop("device", None)
     for name in options:
         if name not in known:
-            raise PluginError(
-                f"problem '{reference}' has no option '{name}'"
-                + (did_you_mean(name, known) if known else "; it takes none")
-            )
+            raise _unknown_option(reference, name, known)
     needed = [name for name, default in known.items() if default is inspect.Parameter.empty]
     missing = [name for name in needed if name not in options]
     if missing:
@@ -125,7 +125,29 @@ def load_problem(reference: str, options: Mapping[str, object] | None = None) ->
             f"problem '{reference}' cannot be made: {type(error).__name__}: {error}"
         ) from error
     check_problem(problem)
-    return problem
+    if device is None:
+        return problem
+    if not problem.timed_models:
+        raise _unknown_option(reference, "device", known)
+    return _on_device(problem, str(device), reference, options)
+
+
+def _unknown_option(reference: str, name: str, known: Mapping[str, object]) -> PluginError:
+    return PluginError(
+        f"problem '{reference}' has no option '{name}'"
+        + (did_you_mean(name, known) if known else "; it takes none")
+    )
+
+
+def _on_device(
+    problem: Problem, device: str, reference: str, options: Mapping[str, object]
+) -> Problem:
+    from evonas.device_profile import devices_folder, load
+    from evonas.on_device import OnDevice
+
+    found = OnDevice(problem, load(device, devices_folder()), reference, options)
+    check_problem(found)
+    return found
 
 
 def option_defaults(kind: type[Problem]) -> dict[str, object]:

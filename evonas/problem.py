@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from evonas.errors import ProblemError, SpaceError, did_you_mean
 from evonas.space import Choice, FloatArray, Genome, Space, Value
@@ -129,22 +129,24 @@ class Problem(ABC):
             each up to its first colon.
         highlight: The numeric gene that figures colour the front by, if one tells designs apart.
         profiles: Fitted devices that its times are predicted for, as
-            :func:`evonas.device_profile.load` reads them: their ``predictor(model)`` predicts the
-            time of a model from the views that its kits were made with. A problem that sets it has
-            no times of its own to make kits from, and leaves ``timed_models`` empty.
+            :func:`evonas.device_profile.load` reads them, with
+            :class:`evonas.device_profile.FittedCosts`. A problem that sets it has no times of its
+            own to make kits from, and leaves ``timed_models`` empty.
         designs: Canonical genomes of the only designs that have values, where they can be listed
             (the rows of a table); a search proposes no others.
         timed_models: File name, without ``.onnx``, of a model that :meth:`export` writes -> the
             metric that is its time in ms, or a fixed multiple of it; 0 where a design has no such
             model. They are what ``evonas device probe`` makes kits of, and are measured with inputs
-            of the shapes that they declare, an open dimension being 1.
+            of the shapes that they declare, an open dimension being 1. On a device that was
+            fitted so, these metrics are predicted (:class:`evonas.on_device.OnDevice`), unless
+            the problem has an option ``device`` and does that itself.
     """
 
     space: Space
     metrics: Sequence[Metric]
     objectives: Sequence[Objective]
     constraints: Sequence[Constraint] = ()
-    final_metrics: ClassVar[Sequence[Metric]] = ()
+    final_metrics: Sequence[Metric] = ()
     notes: Sequence[str] = ()
     highlight: str | None = None
     profiles: Sequence[Profile] = ()
@@ -233,6 +235,11 @@ class Problem(ABC):
         raise ProblemError(f"problem '{type(self).__name__}' has no model files to export")
 
     @property
+    def own(self) -> Problem:
+        """The problem as its author made it, where another stands for it (on a fitted device)."""
+        return self
+
+    @property
     def exports_models(self) -> bool:
         """Whether :meth:`export` writes something."""
         return type(self).export is not Problem.export
@@ -248,14 +255,14 @@ class Problem(ABC):
             if metric.name == name:
                 return metric
         raise ProblemError(
-            f"problem '{type(self).__name__}' has no metric '{name}'"
+            f"problem '{type(self.own).__name__}' has no metric '{name}'"
             + did_you_mean(name, [m.name for m in self.metrics])
         )
 
     def describe(self) -> dict[str, Any]:
         """Describe space, metrics, objectives and constraints as JSON."""
         return {
-            "problem": type(self).__name__,
+            "problem": type(self.own).__name__,
             "space": self.space.describe(),
             "metrics": [
                 {
@@ -294,7 +301,7 @@ def check_problem(problem: Problem) -> None:
         raise ProblemError(
             f"a problem must be an object of a class derived from evonas.Problem, not {problem!r}"
         )
-    name = type(problem).__name__
+    name = type(problem.own).__name__
     for attribute in ("space", "metrics", "objectives"):
         if not getattr(problem, attribute, None):
             raise ProblemError(f"problem '{name}' does not set '{attribute}'")

@@ -153,7 +153,7 @@ def _join(address: str, options: Mapping[str, Any]) -> None:
 
 def source_root(problem: Problem) -> Path | None:
     """Find the folder that a problem's module was loaded from; ``None`` when it is installed."""
-    module = sys.modules[type(problem).__module__]
+    module = sys.modules[type(problem.own).__module__]
     package = module.__name__.partition(".")[0]
     if package in importlib.metadata.packages_distributions() or not module.__file__:
         return None

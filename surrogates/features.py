@@ -128,7 +128,7 @@ def feature_views(problem: Problem, genomes: Sequence[Genome]) -> dict[str, Floa
 
 def _checked(problem: Problem, name: str, view: object, designs: int) -> FloatArray:
     """Check that a view of a problem's own is a finite array with a row for every design."""
-    where = f"'{name}' that problem '{type(problem).__name__}' describes designs by"
+    where = f"'{name}' that problem '{type(problem.own).__name__}' describes designs by"
     try:
         found = np.asarray(view, dtype=float)
     except (TypeError, ValueError):

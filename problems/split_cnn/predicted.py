@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import cached_property
 from types import MappingProxyType
-from typing import Any
 
-from evonas.device_profile import energy_of
+from evonas.device_profile import FittedCosts, energy_of
 from evonas.errors import ConfigError
 from evonas.problem import Metric
-from evonas.space import FloatArray, Genome, Space, genome_key
+from evonas.space import FloatArray, Genome, Space
 from problems.devices import Device
 
 TIMED = MappingProxyType({"head": "device_ms", "tail": "server_ms"})
@@ -51,6 +49,10 @@ class PredictedTimes:
                     "of these with 'evonas device probe', or search with those options"
                 )
 
+        self._costs = {model: FittedCosts(p, model) for model, p in self.profiles.items()}
+        if self.metered:
+            self._costs[energy_of("head")] = FittedCosts(self.profiles["head"], energy_of("head"))
+
     @property
     def metrics(self) -> list[Metric]:
         """The ends of the intervals."""
@@ -76,9 +78,9 @@ class PredictedTimes:
             views: Of the design, shape (1, columns) each.
             rest: What it takes besides the head, in mJ.
         """
-        predicted = self._predictors[energy_of("head")].predict(views)
-        ends = {"": predicted.mean, "_lower": predicted.lower, "_upper": predicted.upper}
-        return {f"device_energy_mj{end}": float(mj[0]) + rest for end, mj in ends.items()}
+        names = ("device_energy_mj", "device_energy_mj_lower", "device_energy_mj_upper")
+        energies = self._costs[energy_of("head")].predict(views)
+        return {name: mj + rest for name, mj in zip(names, energies, strict=True)}
 
     def times(
         self, genome: Genome, views: Mapping[str, FloatArray], on_device: bool
@@ -92,29 +94,8 @@ class PredictedTimes:
         """
         found: dict[str, float] = {}
         for model in self.profiles:
-            predicted = self._predictors[model].predict(views)
-            times = [float(end[0]) for end in (predicted.mean, predicted.lower, predicted.upper)]
-            measured = self._measured[model].get(genome_key(genome), times)
-            if measured[2] - measured[1] < times[2] - times[1]:
-                times = list(measured)
-            if model == "tail" and on_device:
-                times = [0.0] * 3
+            nothing = model == "tail" and on_device
+            times = (0.0,) * 3 if nothing else self._costs[model].of(genome, views)
             names = (TIMED[model], f"{TIMED[model]}_lower", f"{TIMED[model]}_upper")
             found |= zip(names, times, strict=True)
-        return found
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out what is built again."""
-        left_out = ("_predictors", "_measured")
-        return {name: value for name, value in vars(self).items() if name not in left_out}
-
-    @cached_property
-    def _measured(self) -> dict[str, dict[str, tuple[float, float, float]]]:
-        return {model: profile.measured(model) for model, profile in self.profiles.items()}
-
-    @cached_property
-    def _predictors(self) -> dict[str, Any]:
-        found = {model: profile.predictor(model) for model, profile in self.profiles.items()}
-        if self.metered:
-            found[energy_of("head")] = self.profiles["head"].predictor(energy_of("head"))
         return found

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -76,7 +76,7 @@ class SplitCNN(Problem):
     """
 
     highlight = "split"
-    final_metrics: ClassVar[Sequence[Metric]] = (Metric("test_error", "%"),)
+    final_metrics: Sequence[Metric] = (Metric("test_error", "%"),)
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ import textwrap
 import numpy as np
 import pytest
 
+import evonas
 from evonas import device_profile, plugins
 from runners.cli import main
 from runners.device import profile
@@ -80,6 +81,10 @@ PROBLEM = """
 
     class NoModels(Stack):
         timed_models = {}
+
+
+    class InSeconds(Stack):
+        metrics = [Metric("head_ms", "s"), Metric("tail_ms", "s"), Metric("error")]
 
 
     class Forgetful(Stack):
@@ -650,3 +655,51 @@ def test_a_damaged_profile_is_refused(made, fit, tmp_path, capsys):
 def test_predictors_are_reached_as_a_plug_in():
     assert plugins.names("evonas.transfer") == ["default"]
     assert plugins.load("evonas.transfer", "default").Transfer
+
+
+def on_board(made, monkeypatch, tmp_path, name="Stack", *options):
+    monkeypatch.setenv("EVONAS_DEVICES", str(tmp_path / "devices"))
+    problem = f"{made / 'stack.py'}:{name}"
+    run = str(tmp_path / "run")
+    settings = ["--evaluations", "30", "--no-surrogate", "--population", "10", "--out", run]
+    return main(["search", problem, "--device", "board", *settings, *options])
+
+
+def test_a_problem_of_ones_own_is_searched_on_a_fitted_device(made, fit, monkeypatch, tmp_path):
+    assert fit(measured(made))[0] == 0
+    assert on_board(made, monkeypatch, tmp_path, "Stack", "--runner", "processes") == 0
+    run = evonas.Run.open(tmp_path / "run")
+    assert run.meta["description"]["problem"] == "Stack"
+    assert run.status()["probes"] == {"board": 8}
+    assert run.status()["evaluated"] == 22
+    frame = run.front.to_frame()
+    one = 3 * (frame["size"] / 48) ** 2
+    np.testing.assert_allclose(frame["head_ms"], one * frame["head"], rtol=0.2)
+    assert (frame["tail_ms"][frame["tail"] == 0] == 0).all()
+    assert (frame["head_ms_lower"] < frame["head_ms"]).all()
+    assert (frame["head_ms"] < frame["head_ms_upper"]).all()
+    assert main(["resume", str(tmp_path / "run"), "--evaluations", "40"]) == 0
+    assert (
+        main(["device", "probe", "--run", str(tmp_path / "run"), "--out", str(tmp_path / "kit")])
+        == 0
+    )
+    assert fit([measured(made), measured(tmp_path)])[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("Other", (), "was fitted for other models: problem"),
+        ("Viewed", (), "was fitted for other models: problem"),
+        ("Stack", ("--set", "scale=2"), "with the options {}; make a kit of these"),
+        ("NoModels", (), "has no option 'device'"),
+        ("InSeconds", (), "metric 'head_ms' has the unit 's'"),
+    ],
+)
+def test_a_device_that_was_fitted_for_something_else_is_refused(
+    name, options, message, made, fit, monkeypatch, tmp_path, capsys
+):
+    assert fit(measured(made))[0] == 0
+    assert on_board(made, monkeypatch, tmp_path, name, *options) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
