@@ -363,9 +363,10 @@ def _check_json(kind: str, options: Mapping[str, object]) -> None:
 
 def _check_same(directory: Path, before: Mapping[str, Any], problem: Problem) -> None:
     now = json.loads(json.dumps(problem.describe()))
-    for part in ("space", "metrics", "objectives", "constraints", "probes"):
-        if now[part] != before.get(part, {}):
+    for part in ("space", "metrics", "objectives", "constraints", "probes", "kits"):
+        if part in before and now[part] != before[part]:  # older runs lack the last ones
+            what = "fitted device" if part == "kits" else part
             raise RunError(
-                f"the {part} of problem '{before['problem']}' changed since run '{directory}' "
+                f"the {what} of problem '{before['problem']}' changed since run '{directory}' "
                 "was started; start a new run"
             )

@@ -14,8 +14,8 @@ def export_models(models: Path, front: Front, problem: Problem, report: Report) 
     """Write ``models/ID/`` for every member of a front, each in one step, and remove the others.
 
     Raises:
-        WorkError: The problem found models that are not what they should be; the others are
-            written first.
+        WorkError: The problem found models that are not what they should be, or failed to write
+            them; the others are written first.
     """
     wanted = {models / str(design.id): design for design in front.designs}
     models.mkdir(exist_ok=True)
@@ -29,9 +29,14 @@ def export_models(models: Path, front: Front, problem: Problem, report: Report) 
         partial.mkdir()
         try:
             problem.export(design.genes, partial)
-        except WorkError as error:
+        except OSError:  # a full disk, most likely: the next design would fare no better
+            raise
+        except Exception as error:
             shutil.rmtree(partial)
-            problems.append(f"design {design.id}: {error}")
+            said = (
+                str(error) if isinstance(error, WorkError) else f"{type(error).__name__}: {error}"
+            )
+            problems.append(f"design {design.id}: {said}")
             continue
         shutil.rmtree(directory, ignore_errors=True)
         partial.rename(directory)

@@ -286,6 +286,7 @@ class Problem(ABC):
                 for c in self.constraints
             ],
             "probes": self.probes,
+            "kits": {p.content["name"]: p.content["kits"] for p in self.profiles},
             "notes": list(self.notes),
             "highlight": self.highlight,
         }

@@ -123,11 +123,18 @@ def feature_views(problem: Problem, genomes: Sequence[Genome]) -> dict[str, Floa
     if features is None:
         return {}
     kinds = features if isinstance(features, Mapping) else {"features": features}
-    return {name: _checked(problem, name, kind, len(genomes)) for name, kind in kinds.items()}
+    return {name: checked_view(problem, name, kind, len(genomes)) for name, kind in kinds.items()}
 
 
-def _checked(problem: Problem, name: str, view: object, designs: int) -> FloatArray:
-    """Check that a view of a problem's own is a finite array with a row for every design."""
+def checked_view(problem: Problem, name: str, view: object, designs: int) -> FloatArray:
+    """Read a view of a problem's own.
+
+    Returns:
+        Array of shape (designs, columns).
+
+    Raises:
+        ProblemError: It is no such array, or a value is not finite.
+    """
     where = f"'{name}' that problem '{type(problem.own).__name__}' describes designs by"
     try:
         found = np.asarray(view, dtype=float)
@@ -160,7 +167,7 @@ def metric_views(problem: Problem, metric: Metric, genomes: Sequence[Genome]) ->
     readings: dict[tuple[str, bool], list[FloatArray]] = {}
     for name, view in problem.views(genomes).items():
         _, colon, reading = name.rpartition(":")
-        checked = _checked(problem, name, view, len(genomes))
+        checked = checked_view(problem, name, view, len(genomes))
         readings.setdefault((reading, bool(colon)), []).append(checked)
     groups = {name: Group(views, reading) for (name, reading), views in readings.items()}
     features = feature_views(problem, genomes)

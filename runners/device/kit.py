@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 from evonas import plugins
 from evonas.catalogue import Catalogue
-from evonas.errors import DataError, ProblemError, WorkError
+from evonas.errors import DataError, EvonasError, ProblemError, WorkError
 from evonas.problem import Problem, Report
 from evonas.records import Candidate, Status, Task
 from evonas.space import FloatArray, Value
 from runners.device.formats import FORMAT, identify
 from runners.device.measure import processor
-from runners.worker import evaluate
+from runners.worker import describe_exception, evaluate, use_one_thread
 
 SCRIPT = Path(__file__).with_name("measure.py")
 
@@ -215,6 +215,7 @@ def survey(problem: Problem, designs: Sequence[dict[str, Value]], report: Report
     Raises:
         WorkError: All failed.
     """
+    use_one_thread()  # as measure.py does, unless it is told otherwise
     metrics = tuple(dict.fromkeys(problem.timed_models.values()))
     kept, rows, failures = [], [], []
     for number, genome in enumerate(designs):
@@ -290,7 +291,15 @@ def _export(
     """Write a design's models, and describe them."""
     models = []
     with TemporaryDirectory() as folder:
-        problem.export(known.designs[row], Path(folder))
+        try:
+            problem.export(known.designs[row], Path(folder))
+        except (OSError, EvonasError):
+            raise
+        except Exception as error:
+            raise WorkError(
+                f"the models of design {known.designs[row]} cannot be exported: "
+                f"{describe_exception(error)}"
+            ) from error
         for kind, ms in known.costs.items():
             if not ms[row]:
                 continue

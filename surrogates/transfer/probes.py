@@ -12,7 +12,7 @@ from surrogates.transfer.links import invert_link, link_slope
 from surrogates.transfer.priors import At, Indices, Priors, take
 
 POOL = 800
-"""Designs that are considered, at most."""
+"""Designs that are considered; more only if so many are measured, or asked for."""
 
 CANDIDATES = 200
 """Candidate priors that the covariance is made of."""
@@ -94,7 +94,8 @@ def choose(
     """
     free = np.arange(len(at.level)) if allowed is None else np.asarray(allowed)
     free = np.setdiff1d(free, measured)
-    pool = np.concatenate([np.array(measured, int), rng.permutation(free)[: POOL - len(measured)]])
+    looked_at = max(k, POOL - len(measured))
+    pool = np.concatenate([np.array(measured, int), rng.permutation(free)[:looked_at]])
     covariance = prior_covariance(priors, log_weights, take(at, pool), rng)
     chosen = least_variance(covariance, NOISE**2, k, known=len(measured))
     return [int(pool[place]) for place in chosen]

@@ -9,7 +9,7 @@ import numpy as np
 from evonas import Genome, Problem
 from evonas.errors import DataError
 from evonas.space import FloatArray
-from surrogates.features import feature_views, space_views
+from surrogates.features import checked_view, feature_views, space_views
 
 Views = Mapping[str, FloatArray]
 """Name -> features of the same designs, shape (designs, columns of the view).
@@ -27,7 +27,7 @@ def problem_views(problem: Problem, genomes: Sequence[Genome]) -> dict[str, Floa
     """
     own = problem.views(genomes)
     if own:
-        return {name: np.asarray(view, dtype=float) for name, view in own.items()}
+        return {n: checked_view(problem, n, view, len(genomes)) for n, view in own.items()}
     views = space_views(problem.space, genomes)
     return views | feature_views(problem, genomes)
 

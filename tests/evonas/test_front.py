@@ -182,11 +182,12 @@ class Deploying(Mixed):
     """Writes a file a design; some fail."""
 
     broken: frozenset = frozenset()
+    error: Exception = evonas.WorkError("the scores differ by 0.3")
 
     def export(self, genome, directory):
         (directory / "model.txt").write_text(json.dumps(genome))
         if json.dumps(genome) in self.broken:
-            raise evonas.WorkError("the scores differ by 0.3")
+            raise self.error
 
 
 def test_models_are_written_for_the_front_and_old_ones_removed(tmp_path):
@@ -201,12 +202,20 @@ def test_models_are_written_for_the_front_and_old_ones_removed(tmp_path):
         assert json.loads((models / name / "model.txt").read_text()) == genes
 
 
-def test_a_model_that_is_not_right_is_an_error_and_the_others_are_kept(tmp_path):
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (evonas.WorkError("the scores differ by 0.3"), "the scores differ by 0.3"),
+        (KeyError("depth"), "KeyError: 'depth'"),
+    ],
+)
+def test_a_model_that_is_not_right_is_an_error_and_the_others_are_kept(error, said, tmp_path):
     problem = Deploying()
+    problem.error = error
     run = evonas.search(problem, evaluations=80, out=tmp_path / "run", **QUIET)
     bad, *good = run.front.designs
     problem.broken = frozenset([json.dumps(bad.genes)])
-    with pytest.raises(evonas.WorkError, match=f"design {bad.id}: the scores differ by 0.3"):
+    with pytest.raises(evonas.WorkError, match=f"design {bad.id}: {said}"):
         run.export(["onnx"], problem=problem, **QUIET)
     left = {path.name for path in (tmp_path / "run" / "models").iterdir()}
     assert left == {str(design.id) for design in good}

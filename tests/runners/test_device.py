@@ -92,6 +92,16 @@ PROBLEM = """
             pass
 
 
+    class Failing(Stack):
+        def export(self, genome, directory):
+            raise ValueError("no such layer")
+
+
+    class Ragged(Stack):
+        def views(self, genomes):
+            return {"work": [[genome["size"]] for genome in genomes[:5]]}
+
+
     class Shaky(Stack):
         def evaluate(self, genome, metrics):
             if str(genome["size"]) in Path(__file__).with_name("broken").read_text().split():
@@ -703,3 +713,29 @@ def test_a_device_that_was_fitted_for_something_else_is_refused(
     assert on_board(made, monkeypatch, tmp_path, name, *options) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "message"),
+    [
+        ("Failing", 1, r"the models of design {.*} cannot be exported: ValueError: no such layer"),
+        ("Ragged", 2, r"'work' that problem 'Ragged' describes designs by has the shape \(5, 1\)"),
+    ],
+)
+def test_what_is_wrong_with_a_problem_is_said(name, code, message, made, capsys):
+    assert main(probe(made, name, name.lower())) == code
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_a_search_is_not_resumed_on_a_device_that_was_fitted_anew(
+    made, fit, monkeypatch, tmp_path, capsys
+):
+    assert fit(measured(made))[0] == 0
+    assert on_board(made, monkeypatch, tmp_path) == 0
+    again = measured(made)
+    again["kit"] = again["made_from"]["kit"] = "another"
+    monkeypatch.setattr("runners.device.formats.identify", lambda content: "another")
+    assert fit(again)[0] == 0
+    capsys.readouterr()
+    assert main(["resume", str(tmp_path / "run"), "--evaluations", "40"]) == 2
+    assert "the fitted device of problem 'Stack' changed" in capsys.readouterr().err
