@@ -38,7 +38,8 @@ class TableProblem(Problem):
         minimise: Metric columns, the less the better.
         constraints: Bounds such as ``"latency_ms <= 30"``.
         kinds: Gene -> ``"choice"`` or ``"integer"``. Left out, a column of consecutive whole
-            numbers is an integer gene, and every other one a choice among its values.
+            numbers is an integer gene, one of more than 100 different numbers an integer or a real
+            gene, and every other one a choice among its values.
         cheap: Metric columns that cost nothing to know; they are never predicted.
         conditions: Gene -> gene that it depends on -> the values of that one under which it is
             active; what the column holds otherwise does not matter. Values that the table does

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from evonas import Choice, ConfigError, DataError, Integer, SpaceError
-from evonas.space import Gene, Value
+from evonas import Choice, ConfigError, DataError, Integer, Real, SpaceError
+from evonas.space import LARGEST, Gene, Value
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 MANY = 20
 """A column of more different fractions than these that nobody named is a metric, not a gene."""
+
+OPTIONS = 100
+"""A column of more different numbers than these is a range: each as an option of its own, a search
+would take minutes, and gigabytes of memory."""
 
 
 def is_float(column: pd.Series) -> bool:
@@ -134,8 +138,11 @@ def _gene(column: pd.Series, kind: str | None, table: str) -> Gene:
         raise ConfigError(f"gene '{name}' has the kind '{kind}'; it must be choice or integer")
     if kind == "integer" and not whole:
         raise DataError(f"table '{table}': gene '{name}' is no integer, it holds {values[0]!r}")
+    many = kind is None and len(values) > OPTIONS
+    if many and column.dtype.kind == "f":
+        return Real(name, float(values[0]), float(values[-1]))
     if kind == "choice" or not whole:
         return Choice(name, values)
     low, high = int(values[0]), int(values[-1])
-    consecutive = high - low + 1 == len(values) and len(values) > 1
-    return Integer(name, low, high) if consecutive or kind == "integer" else Choice(name, values)
+    ordered = high - low + 1 == len(values) > 1 or (many and max(-low, high) <= LARGEST)
+    return Integer(name, low, high) if ordered or kind == "integer" else Choice(name, values)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import evonas
-from evonas import Choice, ConfigError, DataError, Integer
+from evonas import Choice, ConfigError, DataError, Integer, Real
 from evonas.testing import ProblemSuite
 from problems.table import TableProblem
 
@@ -64,6 +64,24 @@ def test_kinds_are_inferred_and_values_looked_up(write, suffix):
         genome = {name: row[name] for name in problem.space.names}
         assert problem.evaluate(genome, ["accuracy"])["accuracy"] == row["accuracy"]
     assert len(problem) == len(ROWS)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_column_of_many_numbers_is_a_range(write, suffix):
+    rows = [
+        {"few": n % 100 / 8, "rate": n / 8, "channels": 8 * n, "hash": n * 2**50, "cost": n}
+        for n in range(101)
+    ]
+    table = write(rows, suffix)
+    problem = TableProblem(table, minimise="cost", genes="few,rate,channels,hash")
+    few, rate, channels, hashed = problem.space.genes
+    assert (few.size, hashed.size) == (100, 101)
+    assert rate == Real("rate", 0.0, 12.5)
+    assert channels == Integer("channels", 0, 800)
+    for n, design in enumerate(problem.designs):
+        assert problem.evaluate(problem.space.validate(design), [])["cost"] == n
+    choice = TableProblem(table, minimise="cost", genes="rate", kinds={"rate": "choice"})
+    assert choice.space.genes == (Choice("rate", [row["rate"] for row in rows]),)
 
 
 def test_kinds_can_be_given(write):
