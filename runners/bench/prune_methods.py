@@ -268,7 +268,10 @@ def pymoo(oracle: Oracle, seed: int) -> Order:
         output=None,
     )
     algorithm.termination = NoTermination()
-    design = PymooProblem(len(space), n_obj=2, xl=space.lower, xu=space.upper, vtype=int)
+    codes = space.encode(oracle.genomes)
+    options = [np.unique(column) for column in codes.T]
+    last = [len(values) - 1 for values in options]
+    design = PymooProblem(len(space), n_obj=2, xl=[0] * len(space), xu=last, vtype=int)
     algorithm.setup(design, seed=seed)
     worst = oracle.costs.max(axis=0) + 1
     seen: set[int] = set()
@@ -277,7 +280,8 @@ def pymoo(oracle: Oracle, seed: int) -> Order:
         asked = algorithm.ask()
         if asked is None or len(asked) == 0:
             return
-        rows = [oracle.row(space.decode(code)) for code in asked.get("X").astype(float)]
+        columns = [values[x] for values, x in zip(options, asked.get("X").T, strict=True)]
+        rows = [oracle.row(space.decode(code)) for code in np.column_stack(columns)]
         asked.set("F", np.array([worst if row is None else oracle.costs[row] for row in rows]))
         algorithm.tell(infills=asked)
         new = list(dict.fromkeys(row for row in rows if row is not None and row not in seen))

@@ -46,18 +46,43 @@ def test_every_row_is_evaluated_once_and_all_of_them_are_the_true_front(oracle, 
     assert curve[-1] == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("method", ["plain", "random", "evonas"])
-def test_a_part_of_a_space_too_large_to_list_is_a_table_too(tmp_path, method):
+@pytest.fixture
+def part(tmp_path):
+    """Next to nothing of a space, its path and its genes."""
     rng = np.random.default_rng(0)
     rows = pd.DataFrame(rng.integers(0, 10, (60, 15)), columns=[f"g{i}" for i in range(15)])
     genes = list(rows.columns)
     rows["ms"], rows["accuracy"] = rows.sum(axis=1), rows["g0"] + rng.normal(0, 1, 60)
     rows.to_csv(tmp_path / "part.csv", index=False)
-    problem = TableProblem(
-        str(tmp_path / "part.csv"), genes=genes, maximise="accuracy", minimise="ms"
-    )
+    return tmp_path / "part.csv", genes
+
+
+@pytest.mark.parametrize("method", ["plain", "random", "evonas"])
+def test_a_part_of_a_space_too_large_to_list_is_a_table_too(part, method):
+    path, genes = part
+    problem = TableProblem(str(path), genes=genes, maximise="accuracy", minimise="ms")
     order = list(searches.METHODS[method](searches.Oracle(problem), 0))
     assert sorted(order) == list(range(60))
+
+
+def test_a_method_that_comes_across_no_row_has_reached_nothing(part, tmp_path):
+    path, genes = part
+    found = prune.run(
+        path, tmp_path, maximise=["accuracy"], minimise=["ms"], genes=genes, methods=["pymoo"],
+        seeds=1, budget=40, report=lambda line: None,
+    )  # fmt: skip
+    (row,) = found["methods"]["pymoo"]
+    assert (row["seeds_reached"], row["needed_at_350"]) == (0, 40)
+
+
+def test_pymoo_takes_the_values_that_a_range_has_in_the_table(tmp_path):
+    rows = pd.DataFrame({"rate": np.arange(120) / 7, "ms": np.arange(120), "gain": np.arange(120)})
+    rows.to_csv(tmp_path / "range.csv", index=False)
+    problem = TableProblem(
+        str(tmp_path / "range.csv"), genes="rate", maximise="gain", minimise="ms"
+    )
+    order = list(searches.pymoo(searches.Oracle(problem), 0))
+    assert len(set(order)) == len(order) > 60
 
 
 @pytest.mark.parametrize("method", ["optuna-nsga2", "optuna-tpe"])
