@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from evonas import Constraint, InfeasibleError, Metric, Objective, Problem, Space
 from evonas.errors import ConfigError, DataError, did_you_mean
 from evonas.space import Genome, Value, genome_key
-from problems.table_genes import check_no_metric, genes_of
+from problems.table_genes import check_no_metric, check_values, genes_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +33,8 @@ class TableProblem(Problem):
         table: Path of a ``.csv`` or ``.parquet`` file with one row a design.
         genes: The columns that describe a design; left out, all that are no metric and not called
             ``id`` (a row number is no gene); then a column of more than 20 different numbers with
-            fractions is refused: it looks like a metric.
+            fractions is refused: it looks like a metric; and so is one of another text in each of
+            more than 20 rows: it looks like a name.
         maximise: Metric columns, the more the better.
         minimise: Metric columns, the less the better.
         constraints: Bounds such as ``"latency_ms <= 30"``.
@@ -49,7 +50,8 @@ class TableProblem(Problem):
 
     Raises:
         DataError: The file is missing, empty or unreadable, lacks a column or has one twice, or
-            holds a gene without a value, a metric that is not a finite number, or a design twice.
+            holds a gene without a value or with a date or a list, a metric that is not a finite
+            number, or a design twice.
         ConfigError: No objective is given, one with two goals, or a bound or a kind cannot be read.
     """
 
@@ -90,6 +92,7 @@ class TableProblem(Problem):
                 )
         if not gene_columns:
             raise DataError(f"table '{table}' has metric columns only; no gene is left")
+        check_values(frame[gene_columns], table)
         if not _names(genes):
             check_no_metric(frame[gene_columns], table)
         self.check_table(frame, table)
@@ -251,13 +254,14 @@ def read_table(path: Path) -> pd.DataFrame:
     }
     if path.is_dir():
         raise DataError(f"table '{path}' is a folder; give a .csv or .parquet file")
-    if path.suffix not in readers:
+    suffix = path.suffix.lower()
+    if suffix not in readers:
         raise DataError(f"table '{path}' is neither .csv nor .parquet")
     if not path.is_file():
         where = "" if path.is_absolute() else f" in '{Path.cwd()}', where this was started"
         raise DataError(f"there is no table '{path}'{where}")
     try:
-        frame = readers[path.suffix](path)
+        frame = readers[suffix](path)
     except pd.errors.EmptyDataError:
         frame = pd.DataFrame()
     except Exception as error:

@@ -31,18 +31,43 @@ def is_float(column: pd.Series) -> bool:
     return mixed or column.dtype.kind == "f"
 
 
+def check_values(genes: pd.DataFrame, table: str) -> None:
+    """Refuse what no gene can hold, such as a date or a list, and name its row.
+
+    Raises:
+        DataError: A cell holds some.
+    """
+    import pandas as pd
+
+    for name, column in genes.items():
+        for row, value in enumerate(column.tolist()):
+            if isinstance(value, Value) or value is None or value is pd.NA or value is pd.NaT:
+                continue
+            raise DataError(
+                f"table '{table}', row {row + 1}: '{name}' is {value!r}; the value of a gene must "
+                "be text, a number, true or false; set genes to columns of such"
+            )
+
+
 def check_no_metric(genes: pd.DataFrame, table: str) -> None:
-    """Refuse a column of so many fractions that it looks like a metric.
+    """Refuse a column of so many fractions that it looks like a metric, and one of names.
 
     Raises:
         DataError: There is one.
     """
+    from pandas.api.types import is_numeric_dtype
+
     for name, column in genes.items():
         different = column.nunique()
         if is_float(column) and different > MANY:
             raise DataError(
                 f"table '{table}': column '{name}' holds {different} different numbers, too many "
                 "for a gene; set genes to the columns that describe a design"
+            )
+        if not is_numeric_dtype(column) and different == len(column) > MANY:
+            raise DataError(
+                f"table '{table}': column '{name}' holds another text in every row, as a name does "
+                "and a gene does not; set genes to the columns that describe a design"
             )
 
 

@@ -281,6 +281,41 @@ def test_a_column_that_looks_like_a_metric_is_no_gene_unless_it_is_named(write):
     assert named.space.names == ("depth", "energy_mj")
 
 
+def test_a_column_of_names_is_no_gene_unless_it_is_named(write):
+    rows = [{"name": f"net {n}", "depth": n, "accuracy": n / 3} for n in range(21)]
+    with pytest.raises(DataError, match="'name' holds another text in every row"):
+        TableProblem(write(rows), maximise="accuracy")
+    named = TableProblem(write(rows), maximise="accuracy", genes="name")
+    assert named.space.names == ("name",)
+    assert TableProblem(write(rows[:20]), maximise="accuracy").space.names == ("name", "depth")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([3, 5], r"row 1: 'day' is array\(\[3, 5\]\); the value of a gene must be text, a number"),
+        (pd.Timestamp("2026-01-01"), "row 1: 'day' is Timestamp"),
+    ],
+)
+@pytest.mark.parametrize("genes", ["", "day"])
+def test_what_no_gene_can_hold_is_named(write, genes, value, message):
+    rows = [{"day": value, "accuracy": 1.0}]
+    with pytest.raises(DataError, match=message):
+        TableProblem(write(rows, ".parquet"), maximise="accuracy", genes=genes)
+
+
+def test_the_ending_of_a_file_may_be_in_capitals(write, tmp_path):
+    (tmp_path / "TABLE.CSV").write_bytes((tmp_path / write(ROWS)).read_bytes())
+    assert (
+        len(
+            TableProblem(
+                str(tmp_path / "TABLE.CSV"), maximise="accuracy", genes="depth,kernel,pool"
+            )
+        )
+        == 18
+    )
+
+
 def test_row_numbers_without_a_name_are_no_gene(tmp_path):
     (tmp_path / "numbered.csv").write_text(",depth,accuracy\n0,1,0.5\n1,2,0.7\n")
     problem = TableProblem(str(tmp_path / "numbered.csv"), maximise="accuracy")
