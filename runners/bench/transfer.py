@@ -41,7 +41,7 @@ WORTH = 0.1
 """Share of the median from which on a design's percentage error counts."""
 
 FEWEST = 3
-"""Designs that a proxy must have been measured on."""
+"""Designs that a proxy must have been measured on, and probes that a target must have."""
 
 
 @dataclass(frozen=True)
@@ -277,8 +277,16 @@ def run(
             )
     for target in targets:
         _check_measured(data.costs[target], len(data.costs), "target", table)
-    if not probes or min(probes) < 3 or max(probes) > len(data.costs) // 2:
-        raise ConfigError(f"probes are {list(probes)}; each must be from 3 to half the designs")
+    half = len(data.costs) // 2
+    if half < FEWEST:
+        raise DataError(
+            f"table '{table}' has {len(data.costs)} designs; it needs at least {2 * FEWEST}, of "
+            "which half can be probes"
+        )
+    if not probes or min(probes) < FEWEST or max(probes) > half:
+        raise ConfigError(
+            f"probes are {list(probes)}; each must be from {FEWEST} to {half}, half the designs"
+        )
     transfers: dict[tuple[str, ...], Transfer] = {}
     rows: list[dict[str, Any]] = []
     for target in targets:

@@ -183,3 +183,11 @@ def test_what_is_wrong_is_named(table, tmp_path):
             transfer.run(str(table), tmp_path, **options)
     with pytest.raises(DataError, match="there is no table"):
         transfer.run("missing.csv", tmp_path)
+    few = tmp_path / "few.csv"
+    for designs, error, words in (
+        (5, DataError, "has 5 designs; it needs at least 6"),
+        (9, ConfigError, "each must be from 3 to 4, half the designs"),
+    ):
+        pd.read_csv(table).head(designs).to_csv(few, index=False)
+        with pytest.raises(error, match=words):
+            transfer.run(str(few), tmp_path, targets=["target"], probes=[5])
