@@ -342,6 +342,7 @@ def fitted(make, data, tmp_path, monkeypatch):
     content = {
         "format": device_profile.FORMAT,
         "name": "board",
+        "kits": ["a kit"],
         "problem": "digits",
         "options": {"data": data},
         "space": json.loads(json.dumps(plain.space.describe())),
