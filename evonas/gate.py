@@ -199,8 +199,10 @@ class SurrogateGate:
         means = np.column_stack([o.sign * outlook.means[o.metric] for o in objectives])
         deviations = np.column_stack([outlook.deviations[o.metric] for o in objectives])
         widened = np.column_stack([wide[o.metric] for o in objectives])
-        unit = np.ptp(front if len(front) > 1 else forecast.costs(forecast.evaluations), axis=0)
-        unit = np.where(unit > 0, unit, 1.0)
+        unit = np.ones(len(objectives))
+        for costs in (forecast.costs(forecast.evaluations), front):
+            # Members of a front may tie in an objective in which other designs do not.
+            unit = np.where(np.ptp(costs, axis=0) > 0, np.ptp(costs, axis=0), unit)
         least = forecast.least_costs()
         means, deviations, widened, front, reached, least = (
             costs / unit for costs in (means, deviations, widened, front, reached, least)

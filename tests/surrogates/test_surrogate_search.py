@@ -115,6 +115,33 @@ def test_a_batch_keeps_all_workers_busy(workers, expected, tmp_path):
     assert let_through == [0] * 20 + [1] * expected + [2] * expected
 
 
+class Tied(evonas.Problem):
+    """A front whose members tie in one objective, in a unit of choice."""
+
+    space = evonas.Space(evonas.Integer("x", 0, 30), evonas.Integer("y", 0, 30))
+    metrics = (evonas.Metric("left"), evonas.Metric("right"), evonas.Metric("bytes"))
+    objectives = tuple(evonas.Objective(metric.name) for metric in metrics)
+
+    def __init__(self, unit):
+        self.unit = unit
+
+    def evaluate(self, genome, metrics):
+        x, y = genome["x"], genome["y"]
+        rough = (x * 7 + y * 11) % 5
+        return {"left": x + rough * y, "right": 30 - x + y, "bytes": self.unit * (1.0 + y)}
+
+
+def test_the_unit_of_an_objective_that_a_front_ties_in_does_not_matter(tmp_path):
+    found = []
+    for unit in (1.0, 2.0**20):
+        out = tmp_path / str(unit)
+        evonas.search(Tied(unit), evaluations=60, surrogate="default", out=out, **QUIET)
+        found.append(
+            [dict(c.genome) for c, v in record(out)[0] if v.decision is not Decision.PRUNE]
+        )
+    assert found[0] == found[1]
+
+
 def test_a_surrogate_of_ones_own_must_be_given_again(tmp_path):
     options = OPTIONS | {"surrogate": MetricModels, "evaluations": 24}
     evonas.search(Blocks(), out=tmp_path / "run", **options)
