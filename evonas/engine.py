@@ -363,8 +363,9 @@ def _check_json(kind: str, options: Mapping[str, object]) -> None:
 
 def _check_same(directory: Path, before: Mapping[str, Any], problem: Problem) -> None:
     now = json.loads(json.dumps(problem.describe()))
-    for part in ("space", "metrics", "objectives", "constraints", "probes", "kits"):
-        if part in before and now[part] != before[part]:  # older runs lack the last ones
+    for part in ("space", "metrics", "objectives", "constraints", "probes", "kits", "data"):
+        # Older runs lack some, and not every problem has data of its own.
+        if part in before and part in now and now[part] != before[part]:
             what = "fitted device" if part == "kits" else part
             raise RunError(
                 f"the {what} of problem '{before['problem']}' changed since run '{directory}' "

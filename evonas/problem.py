@@ -260,7 +260,11 @@ class Problem(ABC):
         )
 
     def describe(self) -> dict[str, Any]:
-        """Describe space, metrics, objectives and constraints as JSON."""
+        """Describe space, metrics, objectives and constraints as JSON.
+
+        A problem may add ``"data"``, a digest of what its values come from: a run is not resumed
+        when that has changed.
+        """
         return {
             "problem": type(self.own).__name__,
             "space": self.space.describe(),

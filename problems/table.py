@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from evonas import Constraint, InfeasibleError, Metric, Objective, Problem, Space
 from evonas.errors import ConfigError, DataError, did_you_mean
@@ -165,6 +167,11 @@ class TableProblem(Problem):
         return [designs[found[0]] for found in rows.values()], {
             key: tuple(float(v) for v in numbers[found].mean(axis=0)) for key, found in rows.items()
         }
+
+    def describe(self) -> dict[str, Any]:
+        """Describe the problem as JSON, with the SHA-256 of all values as its data."""
+        values = json.dumps(sorted(self._rows.items())).encode()
+        return {**super().describe(), "data": hashlib.sha256(values).hexdigest()}
 
     def __len__(self) -> int:
         """Return the number of designs in the table."""

@@ -316,6 +316,24 @@ def test_the_ending_of_a_file_may_be_in_capitals(write, tmp_path):
     )
 
 
+def test_a_run_is_not_resumed_on_a_table_with_other_values(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = pd.DataFrame({"depth": range(30), "accuracy": np.arange(30) / 7, "ms": range(30)})
+    rows.to_csv("table.csv", index=False)
+    options = {"table": "table.csv", "genes": "depth", "maximise": "accuracy", "minimise": "ms"}
+    told = {"reference": "problems.table:TableProblem", "options": options}
+    quiet = {"report": lambda line: None}
+    evonas.search(
+        TableProblem(**options), evaluations=10, population=10, out="run", **told, **quiet
+    )
+    rows.sample(frac=1, random_state=0).to_csv("table.csv", index=False)
+    evonas.resume("run", evaluations=15, **quiet)
+    rows.assign(ms=rows["ms"] + (rows["depth"] == 3)).to_csv("table.csv", index=False)
+    with pytest.raises(evonas.RunError, match="the data of problem 'TableProblem' changed"):
+        evonas.resume("run", evaluations=20, **quiet)
+    assert len(evonas.Run.open("run").front)
+
+
 def test_row_numbers_without_a_name_are_no_gene(tmp_path):
     (tmp_path / "numbered.csv").write_text(",depth,accuracy\n0,1,0.5\n1,2,0.7\n")
     problem = TableProblem(str(tmp_path / "numbered.csv"), maximise="accuracy")
