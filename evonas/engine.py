@@ -307,7 +307,7 @@ def _go(
         _score_front(problem, journal)
     journal.set_meta({"state": progress.state, "seconds": progress.seconds})
     if progress.state == "exhausted":
-        report(f"The space is exhausted: all {progress.proposed} designs were proposed.")
+        report(f"The space is exhausted: every design was proposed ({progress.proposed}).")
 
 
 def _score_front(problem: Problem, journal: Journal) -> None:

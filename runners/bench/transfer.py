@@ -277,6 +277,11 @@ def run(
             )
     for target in targets:
         _check_measured(data.costs[target], len(data.costs), "target", table)
+    for proxy in proxies:
+        _check_measured(data.costs[proxy], FEWEST, "proxy", table)
+    usable = [device for device in devices if data.costs[device].count() >= FEWEST]
+    if few := [device for device in devices if device not in usable]:
+        report(f"left out, as fewer than {FEWEST} designs were measured there: {', '.join(few)}")
     half = len(data.costs) // 2
     if half < FEWEST:
         raise DataError(
@@ -290,11 +295,9 @@ def run(
     transfers: dict[tuple[str, ...], Transfer] = {}
     rows: list[dict[str, Any]] = []
     for target in targets:
-        names = proxies_of(target, devices, targets, proxies)
+        names = proxies_of(target, usable, targets, proxies)
         if not names:
             raise ConfigError(f"no proxy is left for the target '{target}'; name some")
-        for proxy in names:
-            _check_measured(data.costs[proxy], FEWEST, "proxy", table)
         if names not in transfers:
             start = time.perf_counter()
             known = data.costs[list(names)].to_numpy()

@@ -125,7 +125,10 @@ def test_a_gap_of_a_proxy_is_no_harm_and_one_of_a_target_is_named(table, tmp_pat
         transfer.run(path, tmp_path, targets=["chip_1"], **options)
     path = changed(table, "chip_1", lambda costs: costs.where(costs.index < 2))
     with pytest.raises(DataError, match=r"has 2 costs on the proxy 'chip_1' .* at least 3"):
-        transfer.run(path, tmp_path, targets=["target"], **options)
+        transfer.run(path, tmp_path, targets=["target"], proxies=["chip_1"], **options)
+    told = []
+    transfer.run(path, tmp_path, targets=["target"], **options | {"report": told.append})
+    assert told[0] == "left out, as fewer than 3 designs were measured there: chip_1"
 
 
 def test_a_table_without_a_complete_cost_is_refused(table):
