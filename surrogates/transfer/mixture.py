@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import gammaln
 
 from evonas.space import FloatArray
 from surrogates.transfer.blocks import blocks
+from surrogates.transfer.conditioning import RATE, SHAPE, Conditioned, condition
 from surrogates.transfer.links import LINKS, apply_link, invert_link, link_slope
 from surrogates.transfer.priors import At, Indices, Priors, take
-
-SHAPE, RATE = 0.5, 0.02
-"""Of the inverse-gamma prior of the squared scale that all terms of a candidate share."""
 
 OUTLIERS = 0.05
 """Prior probability that a probe is an outlier."""
@@ -29,9 +24,6 @@ TEMPER = 0.7
 
 Grünwald, "The Safe Bayesian" (2012).
 """
-
-SPARED = 0.8
-"""Share of the probes, and four of them at least, that a candidate takes for no outliers."""
 
 SIFTED = ((16, 1500), (64, 200), (256, 60))
 """Probes by which candidates are sifted when there are more, and how many are left then."""
@@ -51,32 +43,12 @@ class Moments:
     deviation: FloatArray
 
 
-class Explained(NamedTuple):
-    """What candidates make of the probes.
-
-    Args:
-        cases: Log evidence and prior of no further outlier, and of each probe as one more; shape
-            (candidates, 1 + k).
-        outliers: The probes that each sets aside; shape (candidates, k), as the rest.
-        log_density: Of a probe, given all others.
-        error: By which it misses what the others say, in units of the link.
-        variance: Of that.
-    """
-
-    cases: FloatArray
-    outliers: NDArray[np.bool_]
-    log_density: FloatArray
-    error: FloatArray
-    variance: FloatArray
-
-
 class Mixture:
     """The posterior over candidates and over what the probes' costs are under each.
 
-    Every candidate is a Bayesian linear model whose scale has an inverse-gamma prior, so that its
-    evidence is a Student t density (Rasmussen and Williams 2006, ch. 2 and 9). Each sets aside the
-    probes that are likelier to be outliers; that one more may be is taken in by treating it
-    without that probe as one more candidate.
+    Every candidate is a Bayesian linear model that sets aside the probes that are likelier to be
+    outliers; that one more may be is taken in by treating it without that probe as one more
+    candidate.
 
     Args:
         priors: The candidates.
@@ -114,7 +86,7 @@ class Mixture:
         some = self._candidates
         self._probes = take(self._at, np.arange(probes))
         parts = [self._explain(some[part]) for part in blocks(len(some), probes**2)]
-        found = self._found = Explained(*map(np.concatenate, zip(*parts, strict=True)))
+        found = self._found = Conditioned(*map(np.concatenate, zip(*parts, strict=True)))
         self.log_evidence = np.logaddexp.reduce(found.cases, axis=1)
         log_posterior = TEMPER * found.cases + self._log_prior[some, None]
         posterior = np.exp(log_posterior - log_posterior.max())
@@ -123,68 +95,14 @@ class Mixture:
         outlier = self._posterior[:, 1:].sum(axis=0) + shares @ found.outliers
         self.used = outlier <= 0.5
 
-    def _explain(self, some: Indices) -> Explained:
-        """Condition some candidates.
-
-        Each sets aside its outliers one after the other as long as that makes it likelier. Under
-        all candidates together they could not be told: several hide one another.
-        """
-        k = len(self._probes.level)
-        costs = self._costs[:k]
-        residual, slopes = self._residuals(some)
-        covariance = self._covariances(some)
-        inverse: FloatArray = np.linalg.inv(covariance).astype(float, copy=False)
-        log_determinant = np.linalg.slogdet(covariance)[1]
-        weights = np.einsum("qij,qj->qi", inverse, residual)
+    def _explain(self, some: Indices) -> Conditioned:
+        """Condition some candidates."""
+        costs = self._costs[: len(self._probes.level)]
         relative = np.log(costs / self._probes.level) / OUTLIER_WIDTH
         # Cauchy: an outlier may be off by any factor.
         anywhere = -np.log(np.pi * OUTLIER_WIDTH * (1 + relative**2)) - np.log(costs)
-        anywhere += np.log(OUTLIERS / (1 - OUTLIERS))
-        outliers = np.zeros((len(some), k), bool)
-        for more in range(max(0, k - max(4, int(np.ceil(SPARED * k)))), -1, -1):
-            rate = RATE + 0.5 * np.einsum("qi,qi->q", residual, weights)
-            # Leaving one out, in closed form: mean, variance and density of every probe.
-            precision = np.where(outliers, 1.0, np.einsum("qii->qi", inverse))
-            shape = SHAPE + (k - 1 - outliers.sum(axis=1, keepdims=True)) / 2
-            # Never below the prior's, though rounding may say so where a probe is far off.
-            left_rate = np.maximum(rate[:, None] - 0.5 * weights**2 / precision, RATE)
-            log_density = (
-                gammaln(shape + 0.5)
-                - gammaln(shape)
-                + 0.5 * np.log(precision / (2 * np.pi))
-                + shape * np.log(left_rate)
-                - (shape + 0.5) * np.log(rate)[:, None]
-                + slopes
-            )
-            gain = np.where(outliers, -np.inf, anywhere - log_density)
-            rows = np.flatnonzero(gain.max(axis=1) > 0)
-            if not (more and len(rows)):
-                break
-            worst = gain[rows].argmax(axis=1)
-            outliers[rows, worst] = True
-            log_determinant[rows] += np.log(precision[rows, worst])
-            column = inverse[rows, :, worst]
-            inverse[rows] -= column[:, :, None] * (column / precision[rows, worst, None])[:, None]
-            inverse[rows, :, worst] = inverse[rows, worst] = 0
-            weights[rows] = np.einsum("qij,qj->qi", inverse[rows], residual[rows])
-        # Of the others together: what is left of the rate when an outlier goes is lost to rounding.
-        count = k - outliers.sum(axis=1)
-        joint = gammaln(SHAPE + count / 2) - 0.5 * (count * np.log(2 * np.pi) + log_determinant)
-        joint -= (SHAPE + count / 2) * np.log(rate)
-        joint += np.where(outliers, anywhere, slopes).sum(axis=1)
-        cases = joint[:, None] + np.column_stack([np.zeros(len(some)), gain])
-        error, variance = weights / precision, left_rate / shape / precision
-        # Those that were set aside are predicted as any other design is.
-        rows = np.flatnonzero(outliers.any(axis=1))
-        missed = residual[rows] - np.einsum("qij,qj->qi", covariance[rows], weights[rows])
-        known = np.einsum("qij,qjk,qik->qi", covariance[rows], inverse[rows], covariance[rows])
-        unknown = np.maximum(np.einsum("qii->qi", covariance[rows]) - known, 0)
-        unknown *= (rate[rows] / (shape[rows, 0] + 0.5))[:, None]
-        error[rows] = np.where(outliers[rows], missed, error[rows])
-        variance[rows] = np.where(outliers[rows], unknown, variance[rows])
-        return Explained(
-            cases, outliers, np.where(outliers, anywhere, log_density), error, variance
-        )
+        odds = np.log(OUTLIERS / (1 - OUTLIERS))
+        return condition(self._covariances(some), *self._residuals(some), anywhere + odds)
 
     def _residuals(self, some: Indices) -> tuple[FloatArray, FloatArray]:
         """What bases leave of the probes, and logarithms of the links' slopes there.
