@@ -201,8 +201,9 @@ class SurrogateGate:
         widened = np.column_stack([wide[o.metric] for o in objectives])
         unit = np.ones(len(objectives))
         for costs in (forecast.costs(forecast.evaluations), front):
-            # Members of a front may tie in an objective in which other designs do not.
-            unit = np.where(np.ptp(costs, axis=0) > 0, np.ptp(costs, axis=0), unit)
+            if len(costs):  # As long as no design is feasible, there is no front.
+                # Members of a front may tie in an objective in which other designs do not.
+                unit = np.where(np.ptp(costs, axis=0) > 0, np.ptp(costs, axis=0), unit)
         least = forecast.least_costs()
         means, deviations, widened, front, reached, least = (
             costs / unit for costs in (means, deviations, widened, front, reached, least)

@@ -142,6 +142,13 @@ def test_the_unit_of_an_objective_that_a_front_ties_in_does_not_matter(tmp_path)
     assert found[0] == found[1]
 
 
+def test_a_search_goes_on_as_long_as_no_design_is_feasible():
+    problem = Tied(1.0)
+    problem.constraints = (evonas.Constraint("bytes", upper=0.5),)
+    found = evonas.search(problem, evaluations=40, surrogate="default", **QUIET).status()
+    assert (found["evaluated"], found["front_size"]) == (40, 0)
+
+
 def test_a_surrogate_of_ones_own_must_be_given_again(tmp_path):
     options = OPTIONS | {"surrogate": MetricModels, "evaluations": 24}
     evonas.search(Blocks(), out=tmp_path / "run", **options)
