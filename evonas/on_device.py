@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -75,9 +76,14 @@ class OnDevice(Problem):
         wanted = list(dict.fromkeys(ends.get(name, name) for name in metrics))
         found = dict(self._problem.evaluate(genome, wanted))
         for model, triple in names.items():
-            if triple[0] in wanted and found[triple[0]] > 0:
+            if triple[0] not in wanted:
+                continue
+            here = found[triple[0]]
+            if not math.isfinite(here):  # The evaluation fails, as it does without the device.
+                found |= dict.fromkeys(triple, here)
+            elif here > 0:
                 found |= zip(triple, self._costs[model].of(genome, self._seen(genome)), strict=True)
-            elif triple[0] in wanted:
+            else:
                 found |= dict.fromkeys(triple, 0.0)
         return found
 

@@ -1,0 +1,70 @@
+"""Problems on a fitted device: what is predicted, and what stays the problem's own."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import evonas
+from evonas import Integer, Metric, Objective, Space, Status, Task
+from evonas.device_profile import Profile
+from evonas.on_device import OnDevice
+from runners.worker import evaluate
+
+
+class Board(Profile):
+    """A device on which everything takes 5 ms."""
+
+    def predictor(self, kind):
+        ends = (np.array([ms]) for ms in (5.0, 4.0, 6.0))
+        found = SimpleNamespace(**dict(zip(("mean", "lower", "upper"), ends, strict=True)))
+        return SimpleNamespace(predict=lambda views: found)
+
+
+class Net(evonas.Problem):
+    space = Space(Integer("depth", 0, 9))
+    metrics = (Metric("error"), Metric("ms", "ms"))
+    objectives = (Objective("error"), Objective("ms"))
+
+    def __init__(self, here=lambda depth: 1.0 * depth):
+        self.here, self.timed_models = here, {"net": "ms"}
+
+    def evaluate(self, genome, metrics):
+        return {"error": 9.0 - genome["depth"], "ms": self.here(genome["depth"])}
+
+    def export(self, genome, directory):
+        (directory / "net.onnx").touch()
+
+
+def on_device(problem, options=None):
+    kind = {"probes": [], "error": 0.1, "trusted": True}
+    content = {
+        "name": "board",
+        "problem": f"net.py:{type(problem).__name__}",
+        "options": options or {},
+        "space": problem.space.describe(),
+        "threads": 1,
+        "kinds": dict.fromkeys(problem.timed_models, kind),
+        "kits": ["one"],
+    }
+    return OnDevice(problem, Board(content, {}), content["problem"], options or {})
+
+
+def evaluated(problem, depth):
+    names = tuple(metric.name for metric in problem.metrics)
+    return evaluate(problem, Task(evonas.Candidate(0, {"depth": depth}, 0), names))
+
+
+@pytest.mark.parametrize(("depth", "times"), [(3, [5.0, 4.0, 6.0]), (0, [0.0] * 3)])
+def test_times_are_predicted_where_there_is_a_model(depth, times):
+    assert list(evaluated(on_device(Net()), depth).values.values()) == [9.0 - depth, *times]
+
+
+@pytest.mark.parametrize("here", [math.nan, math.inf])
+def test_a_time_that_is_no_number_fails_as_without_the_device(here):
+    problem = Net(lambda depth: here)
+    for one in (problem, on_device(problem)):
+        found = evaluated(one, 3)
+        assert found.status is Status.FAILED
+        assert found.error == f"evaluate returned {here} for 'ms'; it must be finite"
