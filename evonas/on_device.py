@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from evonas import plugins
 from evonas.device_profile import FittedCosts, Profile
@@ -57,9 +58,9 @@ class OnDevice(Problem):
         self.space, self.objectives = problem.space, problem.objectives
         self.constraints, self.designs = problem.constraints, problem.designs
         self.final_metrics = problem.final_metrics
-        self.notes = [*problem.notes, f"device {profile}"]
         self.highlight = problem.highlight
         self.profiles = [profile]
+        self._note()
 
     @property
     def own(self) -> Problem:
@@ -96,6 +97,14 @@ class OnDevice(Problem):
     def prepare(self, report: Report) -> None:
         """Do once what every evaluation needs."""
         self._problem.prepare(report)
+        self._note()
+
+    def _note(self) -> None:
+        self.notes = [*self._problem.notes, *(f"device {profile}" for profile in self.profiles)]
+
+    def describe(self) -> dict[str, Any]:
+        """Describe the problem as JSON, with what its author added."""
+        return {**self._problem.describe(), **super().describe()}
 
     def check_worker(self) -> None:
         """Check that a worker has what an evaluation needs."""

@@ -68,3 +68,34 @@ def test_a_time_that_is_no_number_fails_as_without_the_device(here):
         found = evaluated(one, 3)
         assert found.status is Status.FAILED
         assert found.error == f"evaluate returned {here} for 'ms'; it must be finite"
+
+
+class Changing(Net):
+    """Its values come from a file, and preparing it takes a note."""
+
+    data = "one"
+
+    def prepare(self, report):
+        self.notes = ["calibrated"]
+
+    def describe(self):
+        return {**super().describe(), "data": self.data}
+
+
+def test_what_a_problem_adds_to_its_description_is_kept():
+    problem = on_device(Changing())
+    problem.prepare(print)
+    found = problem.describe()
+    assert (found["problem"], found["data"]) == ("Changing", "one")
+    assert found["notes"] == ["calibrated", f"device {problem.profiles[0]}"]
+    assert [metric["name"] for metric in found["metrics"]][2:] == ["ms_lower", "ms_upper"]
+    assert found["probes"] == {"board": 0}
+
+
+def test_a_search_on_a_device_is_not_resumed_when_the_data_changed(tmp_path):
+    out, options = tmp_path / "run", {"population": 4, "report": print}
+    evonas.search(on_device(Changing()), evaluations=4, out=out, **options)
+    changed = Changing()
+    changed.data = "two"
+    with pytest.raises(evonas.RunError, match="the data of problem 'Changing' changed"):
+        evonas.resume(out, problem=on_device(changed), evaluations=8)
