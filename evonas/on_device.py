@@ -156,7 +156,9 @@ def _check(
     # By the class: a file is named by one path in one folder and by another elsewhere.
     fitted = [content["problem"].rpartition(":")[2], content["space"], content["options"]]
     given = [reference.rpartition(":")[2], problem.space.describe(), dict(options)]
-    if fitted != json.loads(json.dumps(given)) or set(problem.timed_models) - set(content["kinds"]):
+    # Options from Python, such as paths, are compared as the texts that the command line gives.
+    same = fitted == json.loads(json.dumps(given, default=str))
+    if not same or set(problem.timed_models) - set(content["kinds"]):
         raise ConfigError(
             f"device '{content['name']}' was fitted for other models: problem "
             f"'{content['problem']}' with the options {content['options']}; make a kit of these "

@@ -1,6 +1,7 @@
 """Problems on a fitted device: what is predicted, and what stays the problem's own."""
 
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -99,3 +100,11 @@ def test_a_search_on_a_device_is_not_resumed_when_the_data_changed(tmp_path):
     changed.data = "two"
     with pytest.raises(evonas.RunError, match="the data of problem 'Changing' changed"):
         evonas.resume(out, problem=on_device(changed), evaluations=8)
+
+
+def test_options_from_python_are_those_of_the_command_line():
+    profile = on_device(Net(), {"data": "here/images"}).profiles[0]
+    reference = profile.content["problem"]
+    OnDevice(Net(), profile, reference, {"data": Path("here/images")})
+    with pytest.raises(evonas.ConfigError, match="fitted for other models"):
+        OnDevice(Net(), profile, reference, {"data": Path("there/images")})
