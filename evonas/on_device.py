@@ -32,7 +32,7 @@ class OnDevice(Problem):
 
     Raises:
         ConfigError: The device was fitted for another problem, space, or options, or a timed metric
-            has another unit than ms.
+            is of several models or has another unit than ms.
     """
 
     def __init__(
@@ -146,7 +146,13 @@ class OnDevice(Problem):
 def _check(
     problem: Problem, profile: Profile, reference: str, options: Mapping[str, object]
 ) -> None:
-    for name in problem.timed_models.values():
+    timed = list(problem.timed_models.values())
+    for name in timed:
+        if timed.count(name) > 1:
+            raise ConfigError(
+                f"metric '{name}' is the time of several models, and each is predicted by itself "
+                "on a fitted device; give each model a metric of its own"
+            )
         if (unit := problem.metric(name).unit) != "ms":
             raise ConfigError(
                 f"metric '{name}' has the unit '{unit}', and times on a fitted device are "

@@ -108,3 +108,10 @@ def test_options_from_python_are_those_of_the_command_line():
     OnDevice(Net(), profile, reference, {"data": Path("here/images")})
     with pytest.raises(evonas.ConfigError, match="fitted for other models"):
         OnDevice(Net(), profile, reference, {"data": Path("there/images")})
+
+
+def test_a_metric_is_the_time_of_one_model():
+    problem = Net()
+    problem.timed_models["copy"] = "ms"
+    with pytest.raises(evonas.ConfigError, match="metric 'ms' is the time of several models"):
+        on_device(problem)
