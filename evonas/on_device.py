@@ -159,9 +159,8 @@ def _check(
                 "predicted in ms; give the metric the unit 'ms'"
             )
     content = profile.content
-    # By the class: a file is named by one path in one folder and by another elsewhere.
-    fitted = [content["problem"].rpartition(":")[2], content["space"], content["options"]]
-    given = [reference.rpartition(":")[2], problem.space.describe(), dict(options)]
+    fitted = [plugins.class_name(content["problem"]), content["space"], content["options"]]
+    given = [plugins.class_name(reference), problem.space.describe(), dict(options)]
     # Options from Python, such as paths, are compared as the texts that the command line gives.
     same = fitted == json.loads(json.dumps(given, default=str))
     if not same or set(problem.timed_models) - set(content["kinds"]):

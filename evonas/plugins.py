@@ -62,6 +62,11 @@ def load(group: Group, name: str) -> Any:
         ) from error
 
 
+def class_name(reference: str) -> str:
+    """Leave out of a reference where it is: one file has a path for every folder it is named in."""
+    return reference.rpartition(":")[2]
+
+
 def problem_class(reference: str) -> type[Problem]:
     """Find a problem class by a registered name, ``module:Class`` or ``file.py:Class``.
 

@@ -211,7 +211,7 @@ def search(
         config = make_config({"problem": target, **given}, options)
     plugins.load("evonas.runners", config.runner)
     problem = plugins.load_problem(config.problem, config.options)
-    name = config.problem.rpartition(":")[2]
+    name = plugins.class_name(config.problem)
     directory = run_directory.reserve(config.out, name, overwrite)
     config = config.model_copy(update={"problem": _absolute(config.problem), "out": str(directory)})
 

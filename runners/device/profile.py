@@ -79,7 +79,8 @@ def _check_proxy(name: str, proxy: Profile, kit: Kit) -> None:
     theirs = proxy.content
     if theirs["name"] == name:
         raise ConfigError(f"'{name}' cannot be its own --proxy; leave it out")
-    if theirs["problem"] != kit.problem or theirs["space"] != kit.space:
+    name_of = plugins.class_name
+    if name_of(theirs["problem"]) != name_of(kit.problem) or theirs["space"] != kit.space:
         raise DataError(
             f"the kit is of the problem '{kit.problem}' and --proxy {theirs['name']} of "
             f"'{theirs['problem']}' or of another space; give proxies of the kit's problem"

@@ -581,6 +581,21 @@ def test_proxies_of_another_problem_are_refused(made, fit, tmp_path):
     assert "of another space; give proxies of the kit's problem" in error
 
 
+def test_a_proxy_is_of_the_same_problem_by_whatever_path(made, fit, tmp_path):
+    assert fit(measured(made), "other")[0] == 0
+    assert fit(named(measured(made), "stack.py:Stack"), "board", "--proxy", "other")[0] == 0
+    code, _, error = fit(named(measured(made), "stack.py:Pile"), "board", "--proxy", "other")
+    assert (code, "give proxies of the kit's problem" in error) == (2, True)
+
+
+def named(result, problem):
+    """A result of a kit whose problem was named so on the command line."""
+    kit = result["made_from"]
+    kit["problem"] = problem
+    result["kit"] = kit["kit"] = identify(kit)
+    return result
+
+
 def test_what_cannot_be_probed_is_refused(made, tmp_path, capsys):
     for arguments, sentence in (
         (probe(made, "NoModels", "a"), "must set 'timed_models'"),
