@@ -32,7 +32,8 @@ def front_kit(
         The content of ``kit.json``.
 
     Raises:
-        UsageError: There is no front, its problem has no timed models, or one of its designs fails.
+        UsageError: There is no front, its problem has no timed models, or some designs fail.
+        WorkError: All designs fail.
     """
     run = Run.open(directory)
     designs = run.front.designs
