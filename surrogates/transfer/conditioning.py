@@ -146,7 +146,7 @@ class _Models:
         rows = np.flatnonzero(self.outliers.any(axis=1))
         inverse, covariance = self._inverse[rows], self._covariance[rows]
         missed = self._residual[rows] - np.einsum("qij,qj->qi", covariance, self._weights[rows])
-        known = np.einsum("qij,qjk,qik->qi", covariance, inverse, covariance)
+        known = ((covariance @ inverse) * covariance).sum(axis=2)
         unknown = np.maximum(np.einsum("qii->qi", covariance) - known, 0)
         unknown *= (self._rate[rows] / (shape[rows, 0] + 0.5))[:, None]
         error[rows] = np.where(self.outliers[rows], missed, error[rows])
