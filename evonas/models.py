@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
 from evonas.errors import WorkError
 from evonas.front import Front
 from evonas.problem import Problem, Report
+
+FULL = (ENOSPC, EDQUOT)
+"""Numbers of the errors that say that a disk is full."""
 
 
 def export_models(models: Path, front: Front, problem: Problem, report: Report) -> list[Path]:
@@ -29,9 +33,9 @@ def export_models(models: Path, front: Front, problem: Problem, report: Report) 
         partial.mkdir()
         try:
             problem.export(design.genes, partial)
-        except OSError:  # a full disk, most likely: the next design would fare no better
-            raise
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in FULL:
+                raise  # The next design would fare no better.
             shutil.rmtree(partial)
             said = (
                 str(error) if isinstance(error, WorkError) else f"{type(error).__name__}: {error}"

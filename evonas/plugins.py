@@ -131,10 +131,22 @@ def load_problem(reference: str, options: Mapping[str, object] | None = None) ->
         ) from error
     check_problem(problem)
     if device is None:
+        _check_device_is_used(problem, reference, str(options.get("device", "")))
         return problem
     if not problem.timed_models:
         raise _unknown_option(reference, "device", known)
     return _on_device(problem, str(device), reference, options)
+
+
+def _check_device_is_used(problem: Problem, reference: str, device: str) -> None:
+    """Check that an option of a problem's own called ``device`` does not hide a fitted device."""
+    from evonas.device_profile import devices_folder, names
+
+    if problem.timed_models and not problem.profiles and device in names(devices_folder()):
+        raise PluginError(
+            f"'{device}' is a fitted device, but problem '{reference}' has an option 'device' of "
+            "its own and predicts nothing for it; give that option another name"
+        )
 
 
 def _unknown_option(reference: str, name: str, known: Mapping[str, object]) -> PluginError:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from evonas import plugins
 from evonas.catalogue import Catalogue
 from evonas.errors import DataError, EvonasError, ProblemError, WorkError
+from evonas.models import FULL
 from evonas.problem import Problem, Report
 from evonas.records import Candidate, Status, Task
 from evonas.space import FloatArray, Value
@@ -293,9 +294,11 @@ def _export(
     with TemporaryDirectory() as folder:
         try:
             problem.export(known.designs[row], Path(folder))
-        except (OSError, EvonasError):
+        except EvonasError:
             raise
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in FULL:
+                raise
             raise WorkError(
                 f"the models of design {known.designs[row]} cannot be exported: "
                 f"{describe_exception(error)}"

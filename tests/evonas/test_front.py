@@ -1,3 +1,4 @@
+import errno
 import json
 
 import numpy as np
@@ -207,6 +208,7 @@ def test_models_are_written_for_the_front_and_old_ones_removed(tmp_path):
     [
         (evonas.WorkError("the scores differ by 0.3"), "the scores differ by 0.3"),
         (KeyError("depth"), "KeyError: 'depth'"),
+        (FileNotFoundError(2, "no such file"), r"FileNotFoundError: \[Errno 2\] no such file"),
     ],
 )
 def test_a_model_that_is_not_right_is_an_error_and_the_others_are_kept(error, said, tmp_path):
@@ -219,6 +221,15 @@ def test_a_model_that_is_not_right_is_an_error_and_the_others_are_kept(error, sa
         run.export(["onnx"], problem=problem, **QUIET)
     left = {path.name for path in (tmp_path / "run" / "models").iterdir()}
     assert left == {str(design.id) for design in good}
+
+
+def test_a_full_disk_ends_the_export(tmp_path):
+    problem = Deploying()
+    run = evonas.search(problem, evaluations=80, out=tmp_path / "run", **QUIET)
+    problem.broken = frozenset(json.dumps(design.genes) for design in run.front.designs)
+    problem.error = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match="No space left"):
+        run.export(["onnx"], problem=problem, **QUIET)
 
 
 def test_options_of_several_kinds_are_written_as_text(tmp_path):

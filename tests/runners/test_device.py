@@ -92,6 +92,11 @@ PROBLEM = """
             pass
 
 
+    class Named(Stack):
+        def __init__(self, device="cpu"):
+            super().__init__()
+
+
     class Failing(Stack):
         def export(self, genome, directory):
             raise ValueError("no such layer")
@@ -718,6 +723,7 @@ def test_a_problem_of_ones_own_is_searched_on_a_fitted_device(made, fit, monkeyp
         ("Viewed", (), "was fitted for other models: problem"),
         ("Stack", ("--set", "scale=2"), "with the options {}; make a kit of these"),
         ("NoModels", (), "has no option 'device'"),
+        ("Named", (), "has an option 'device' of its own and predicts nothing for it"),
         ("InSeconds", (), "metric 'head_ms' has the unit 's'"),
     ],
 )
