@@ -94,7 +94,7 @@ def search(
         out: The run's directory; left out, the run is kept in memory.
         overwrite: Replace a run that is there, as soon as this one is ready to begin.
         files: Texts to keep in the run's directory, by the names of their files.
-        reference: How ``resume`` finds the problem again (:func:`evonas.plugins.load_problem`).
+        reference: How ``resume`` finds the problem again (:func:`evonas.references.load_problem`).
         options: The options that go with it.
         observer: Told how it goes.
         report: Told what is going on, in words.

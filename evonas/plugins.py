@@ -8,14 +8,13 @@ import importlib.util
 import inspect
 import sys
 import warnings
-from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from evonas.errors import EvonasError, PluginError, did_you_mean
-from evonas.problem import Problem, check_problem
+from evonas.errors import PluginError, did_you_mean
+from evonas.problem import Problem
 
 Group = Literal["evonas.problems", "evonas.surrogates", "evonas.runners", "evonas.transfer"]
 
@@ -92,79 +91,6 @@ def problem_class(reference: str) -> type[Problem]:
         raise PluginError(f"'{reference}' is not a subclass of evonas.Problem")
     result: type[Problem] = found
     return result
-
-
-def load_problem(reference: str, options: Mapping[str, object] | None = None) -> Problem:
-    """Make a problem.
-
-    Args:
-        reference: A registered name, ``module:Class`` or ``file.py:Class``.
-        options: Keyword arguments of its constructor; and ``device``, a fitted device that the
-            times of its models are predicted for, if it sets ``timed_models`` and has no option
-            of that name itself (:class:`evonas.on_device.OnDevice`).
-
-    Raises:
-        PluginError: It is not found, does not load, or its constructor fails.
-        UsageError: An option is unknown, or the problem says what is wrong with its value.
-    """
-    kind = problem_class(reference)
-    options = dict(options or {})
-    known = option_defaults(kind)
-    device = None if "device" in known else options.pop("device", None)
-    for name in options:
-        if name not in known:
-            raise _unknown_option(reference, name, known)
-    needed = [name for name, default in known.items() if default is inspect.Parameter.empty]
-    missing = [name for name in needed if name not in options]
-    if missing:
-        raise PluginError(
-            f"problem '{reference}' needs the option '{missing[0]}'; "
-            f"give it as --set {missing[0]}=VALUE"
-        )
-    try:
-        problem = kind(**options)
-    except EvonasError:
-        raise
-    except Exception as error:
-        raise PluginError(
-            f"problem '{reference}' cannot be made: {type(error).__name__}: {error}"
-        ) from error
-    check_problem(problem)
-    if device is None:
-        _check_device_is_used(problem, reference, str(options.get("device", "")))
-        return problem
-    if not problem.timed_models:
-        raise _unknown_option(reference, "device", known)
-    return _on_device(problem, str(device), reference, options)
-
-
-def _check_device_is_used(problem: Problem, reference: str, device: str) -> None:
-    """Check that an option of a problem's own called ``device`` does not hide a fitted device."""
-    from evonas.device_profile import devices_folder, names
-
-    if problem.timed_models and not problem.profiles and device in names(devices_folder()):
-        raise PluginError(
-            f"'{device}' is a fitted device, but problem '{reference}' has an option 'device' of "
-            "its own and predicts nothing for it; give that option another name"
-        )
-
-
-def _unknown_option(reference: str, name: str, known: Mapping[str, object]) -> PluginError:
-    return PluginError(
-        f"problem '{reference}' has no option '{name}'"
-        + (did_you_mean(name, known) if known else "; it takes none")
-    )
-
-
-def _on_device(
-    problem: Problem, device: str, reference: str, options: Mapping[str, object]
-) -> Problem:
-    from evonas.device_profile import devices_folder, load
-    from evonas.on_device import OnDevice
-
-    found = OnDevice(problem, load(device, devices_folder()), reference, options)
-    check_problem(found)
-    return found
 
 
 def option_defaults(kind: type[Problem]) -> dict[str, object]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from evonas import plugins
+from evonas import references
 from evonas.errors import RunError, UsageError, did_you_mean
 from evonas.front import FORMATS, Front, cost_array, make_tracker
 from evonas.journal import Journal
@@ -155,7 +155,7 @@ def run_problem(directory: Path, meta: Mapping[str, Any]) -> Problem:
             f"run '{directory}' was started from Python with a problem object; "
             "resume it there: evonas.resume(directory, problem=...)"
         )
-    return plugins.load_problem(meta["reference"], meta["options"])
+    return references.load_problem(meta["reference"], meta["options"])
 
 
 def opening_size(settings: Mapping[str, Any]) -> int:

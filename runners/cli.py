@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 import evonas
-from evonas import plugins
+from evonas import plugins, references
 from evonas.errors import ConfigError, EvonasError, UsageError
 from evonas.front import FORMATS
 from evonas.run import EXPORTS, Run, run_problem
@@ -210,7 +210,7 @@ def search(
     else:
         config = make_config({"problem": target, **given}, options)
     plugins.load("evonas.runners", config.runner)
-    problem = plugins.load_problem(config.problem, config.options)
+    problem = references.load_problem(config.problem, config.options)
     name = plugins.class_name(config.problem)
     directory = run_directory.reserve(config.out, name, overwrite)
     config = config.model_copy(update={"problem": _absolute(config.problem), "out": str(directory)})
@@ -362,7 +362,7 @@ def doctor(
     from runners.doctor import diagnose, show
 
     options = parse_options(assignments or ())
-    problem = None if target is None else plugins.load_problem(target, options)
+    problem = None if target is None else references.load_problem(target, options)
     with (
         redirect_stdout(sys.stderr),
         standard_error_in(None if verbose else Path(os.devnull)),

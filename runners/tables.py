@@ -13,7 +13,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from evonas import plugins
+from evonas import plugins, references
 from evonas.front import Design, Front
 from evonas.journal import Journal
 
@@ -142,7 +142,7 @@ def describe_problem(name: str) -> dict[str, Any]:
         ],
     }
     if not required:
-        description = plugins.load_problem(name).describe()
+        description = references.load_problem(name).describe()
         result |= {
             "genes": [_gene(gene) for gene in description["space"]],
             "metrics": [_label(metric) for metric in description["metrics"]],

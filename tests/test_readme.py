@@ -44,7 +44,7 @@ def test_a_search_from_python_is_kept_and_goes_on_as_shown(tmp_path, monkeypatch
 def test_the_problem_of_ones_own_runs_in_processes_from_its_file(tmp_path, workers):
     file = tmp_path / "kite.py"
     file.write_text(block("class Kite"))
-    from evonas.plugins import load_problem
+    from evonas.references import load_problem
 
     problem = load_problem(f"{file}:Kite")
     run = evonas.search(problem, evaluations=60, runner="processes", workers=workers)

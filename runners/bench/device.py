@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evonas import plugins
+from evonas import references
 from evonas.errors import ConfigError, WorkError
 from evonas.space import FloatArray
 from runners.bench.simulated import DEVICES
@@ -100,7 +100,7 @@ def run(
     """
     interpreter = look_at(python)
     report(f"measuring with Python {interpreter['python']} and {interpreter['packages']}")
-    problem = plugins.load_problem(PROBLEM, OPTIONS)
+    problem = references.load_problem(PROBLEM, OPTIONS)
     problem.prepare(report)
     count = proxy_designs + held_out
     drawn = kits.sample_designs(problem, count, np.random.default_rng(seed))

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from evonas import plugins
+from evonas import references
 from evonas.engine import search
 from evonas.errors import WorkError
 from evonas.front import cost_array
@@ -157,7 +157,7 @@ def run(
     """
     import pandas as pd
 
-    made = plugins.load_problem(problem, options)
+    made = references.load_problem(problem, options)
     made.prepare(report)
     measured = Measured(made)
     runs: dict[tuple[str, int], tuple[Run, FloatArray, float]] = {}

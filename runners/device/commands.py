@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from evonas import device_profile, plugins
+from evonas import device_profile, references
 from evonas.device_profile import DEVICES, DEVICES_VARIABLE, Profile
 from evonas.errors import ConfigError, DataError, UsageError
 from evonas.space import genome_key
@@ -86,7 +86,7 @@ def probe(
             kit = further_kit([read_result(result) for result in after], out, designs)
         elif target is not None:
             kit = kits.make(
-                plugins.load_problem(target, options),
+                references.load_problem(target, options),
                 target,
                 options,
                 out,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from evonas import plugins
+from evonas import references
 from evonas.errors import DataError
 from evonas.problem import Report
 from evonas.run import Run, run_problem
@@ -43,7 +43,7 @@ def front_kit(
     profile = problem.profiles[0].content if problem.profiles else None
     if profile is not None:
         options = profile["options"]
-        problem = plugins.load_problem(run.meta["reference"], options)
+        problem = references.load_problem(run.meta["reference"], options)
     kits.check(problem, run.meta["reference"], out)
     rows = np.linspace(0, len(designs) - 1, min(most or len(designs), len(designs))).round()
     taken = [designs[int(row)] for row in rows]

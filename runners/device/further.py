@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from evonas import plugins
+from evonas import references
 from evonas.errors import DataError
 from evonas.problem import Problem, Report
 from runners.device import kit as kits
@@ -76,7 +76,7 @@ def further_kit(
         UsageError: Results do not go together, no design is left, or the problem has changed.
     """
     kit, groups = merge(results)
-    problem = plugins.load_problem(kit.problem, kit.options)
+    problem = references.load_problem(kit.problem, kit.options)
     kits.check(problem, kit.problem, out)
     _check_unchanged(problem, kit)
     chosen = further_designs(kit, groups, count)

@@ -5,7 +5,7 @@ from importlib.metadata import EntryPoint
 import pytest
 
 import evonas
-from evonas import plugins
+from evonas import plugins, references
 from problems.toy import ZDT1, Blocks
 
 SOURCE = """
@@ -43,9 +43,9 @@ def file(tmp_path, monkeypatch):
 
 
 def test_a_problem_is_found_by_name_module_and_file(file):
-    assert isinstance(plugins.load_problem("blocks"), Blocks)
-    assert isinstance(plugins.load_problem("problems.toy:ZDT1"), ZDT1)
-    mine = plugins.load_problem(f"{file}:Mine", {"offset": 1.5})
+    assert isinstance(references.load_problem("blocks"), Blocks)
+    assert isinstance(references.load_problem("problems.toy:ZDT1"), ZDT1)
+    mine = references.load_problem(f"{file}:Mine", {"offset": 1.5})
     assert mine.evaluate({"width": 2}, ["error"]) == {"error": 3.5}
     assert mine.space.size == 7
 
@@ -74,7 +74,7 @@ def test_a_file_is_loaded_once(file):
 )
 def test_what_cannot_be_found_or_made_is_said_in_a_sentence(file, reference, options, message):
     with pytest.raises(evonas.UsageError, match=message):
-        plugins.load_problem(reference.format(file=file), options)
+        references.load_problem(reference.format(file=file), options)
 
 
 def test_a_file_that_does_not_load_is_said_with_its_reason(tmp_path):
@@ -82,7 +82,7 @@ def test_a_file_that_does_not_load_is_said_with_its_reason(tmp_path):
     for source, reason in (("import nothing_here", "No module"), ("def", "SyntaxError")):
         path.write_text(source)
         with pytest.raises(evonas.PluginError, match=f"does not load: .*{reason}"):
-            plugins.load_problem(f"{path}:Mine")
+            references.load_problem(f"{path}:Mine")
 
 
 def test_a_plugin_that_fails_is_reported_and_the_rest_goes_on(monkeypatch):

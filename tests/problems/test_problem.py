@@ -9,8 +9,8 @@ import torch
 from evonas import device_profile, plugins
 from evonas.device_profile import DEVICES, Profile
 from evonas.errors import ConfigError, DataError, EvonasError, ProblemError, WorkError
-from evonas.plugins import load_problem
 from evonas.problem import check_problem
+from evonas.references import load_problem
 from evonas.testing import ProblemSuite, sample_designs
 from problems import links
 from problems.split_cnn import problem as problem_module

@@ -1,0 +1,81 @@
+"""Make problems from what names them: ``digits``, ``module:Class`` or ``file.py:Class``."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+
+from evonas import device_profile, plugins
+from evonas.errors import EvonasError, PluginError, did_you_mean
+from evonas.on_device import OnDevice
+from evonas.problem import Problem, check_problem
+
+
+def load_problem(reference: str, options: Mapping[str, object] | None = None) -> Problem:
+    """Make a problem.
+
+    Args:
+        reference: A registered name, ``module:Class`` or ``file.py:Class``.
+        options: Keyword arguments of its constructor; and ``device``, a fitted device that the
+            times of its models are predicted for, if it sets ``timed_models`` and has no option
+            of that name itself (:class:`evonas.on_device.OnDevice`).
+
+    Raises:
+        PluginError: It is not found, does not load, or its constructor fails.
+        UsageError: An option is unknown, or the problem says what is wrong with its value.
+    """
+    kind = plugins.problem_class(reference)
+    options = dict(options or {})
+    known = plugins.option_defaults(kind)
+    device = None if "device" in known else options.pop("device", None)
+    for name in options:
+        if name not in known:
+            raise _unknown_option(reference, name, known)
+    needed = [name for name, default in known.items() if default is inspect.Parameter.empty]
+    missing = [name for name in needed if name not in options]
+    if missing:
+        raise PluginError(
+            f"problem '{reference}' needs the option '{missing[0]}'; "
+            f"give it as --set {missing[0]}=VALUE"
+        )
+    try:
+        problem = kind(**options)
+    except EvonasError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"problem '{reference}' cannot be made: {type(error).__name__}: {error}"
+        ) from error
+    check_problem(problem)
+    if device is None:
+        _check_device_is_used(problem, reference, str(options.get("device", "")))
+        return problem
+    if not problem.timed_models:
+        raise _unknown_option(reference, "device", known)
+    return _on_device(problem, str(device), reference, options)
+
+
+def _check_device_is_used(problem: Problem, reference: str, device: str) -> None:
+    """Check that an option of a problem's own called ``device`` does not hide a fitted device."""
+    known = device_profile.names(device_profile.devices_folder())
+    if problem.timed_models and not problem.profiles and device in known:
+        raise PluginError(
+            f"'{device}' is a fitted device, but problem '{reference}' has an option 'device' of "
+            "its own and predicts nothing for it; give that option another name"
+        )
+
+
+def _unknown_option(reference: str, name: str, known: Mapping[str, object]) -> PluginError:
+    return PluginError(
+        f"problem '{reference}' has no option '{name}'"
+        + (did_you_mean(name, known) if known else "; it takes none")
+    )
+
+
+def _on_device(
+    problem: Problem, device: str, reference: str, options: Mapping[str, object]
+) -> Problem:
+    profile = device_profile.load(device, device_profile.devices_folder())
+    found = OnDevice(problem, profile, reference, options)
+    check_problem(found)
+    return found
