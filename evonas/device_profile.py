@@ -19,6 +19,7 @@ import numpy as np
 
 from evonas import plugins
 from evonas.errors import ConfigError, DataError, did_you_mean
+from evonas.problem import Metric
 from evonas.space import FloatArray, Genome, genome_key
 
 FORMAT = 2
@@ -61,6 +62,16 @@ def energy_of(kind: str) -> str:
     return f"{kind} energy"
 
 
+def with_ends(metric: str) -> tuple[str, str, str]:
+    """Name a predicted metric, and the ends of its 90% interval."""
+    return metric, f"{metric}_lower", f"{metric}_upper"
+
+
+def end_metrics(metric: str, unit: str) -> list[Metric]:
+    """Metrics that hold the ends of a predicted metric's interval."""
+    return [Metric(name, unit, expensive=False) for name in with_ends(metric)[1:]]
+
+
 @dataclass(frozen=True)
 class Profile:
     """A device that was fitted.
@@ -92,6 +103,15 @@ class Profile:
         return (
             f"{self.content['name']} (predicted from {self.probes} probes, "
             f"error {error:.1%}{doubt}): threads: {self.content['threads']}{metered}"
+        )
+
+    def unfit(self, what: str) -> ConfigError:
+        """Make the error that this device was fitted for other networks, say, than are searched."""
+        content = self.content
+        return ConfigError(
+            f"device '{content['name']}' was fitted for other {what}: problem "
+            f"'{content['problem']}' with the options {content['options']}; make a kit of these "
+            "with 'evonas device probe', or search with those options"
         )
 
     def measured(self, kind: str) -> dict[str, tuple[float, float, float]]:

@@ -203,7 +203,8 @@ class SurrogateGate:
         for costs in (forecast.costs(forecast.evaluations), front):
             if len(costs):  # As long as no design is feasible, there is no front.
                 # Members of a front may tie in an objective in which other designs do not.
-                unit = np.where(np.ptp(costs, axis=0) > 0, np.ptp(costs, axis=0), unit)
+                extent = np.ptp(costs, axis=0)
+                unit = np.where(extent > 0, extent, unit)
         least = forecast.least_costs()
         means, deviations, widened, front, reached, least = (
             costs / unit for costs in (means, deviations, widened, front, reached, least)

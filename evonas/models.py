@@ -10,8 +10,10 @@ from evonas.errors import WorkError
 from evonas.front import Front
 from evonas.problem import Problem, Report
 
-FULL = (ENOSPC, EDQUOT)
-"""Numbers of the errors that say that a disk is full."""
+
+def is_full_disk(error: Exception) -> bool:
+    """Whether an error says that a disk is full."""
+    return isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT)
 
 
 def export_models(models: Path, front: Front, problem: Problem, report: Report) -> list[Path]:
@@ -34,7 +36,7 @@ def export_models(models: Path, front: Front, problem: Problem, report: Report) 
         try:
             problem.export(design.genes, partial)
         except Exception as error:
-            if isinstance(error, OSError) and error.errno in FULL:
+            if is_full_disk(error):
                 raise  # The next design would fare no better.
             shutil.rmtree(partial)
             said = (

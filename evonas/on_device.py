@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from evonas import plugins
-from evonas.device_profile import FittedCosts, Profile
+from evonas.device_profile import FittedCosts, Profile, end_metrics, with_ends
 from evonas.errors import ConfigError
-from evonas.problem import Metric, Problem, Report
+from evonas.problem import Problem, Report
 from evonas.space import FloatArray, Genome, Value
 
 
@@ -49,11 +49,7 @@ class OnDevice(Problem):
         self.metrics = [
             # It follows the whole design, whatever the problem's own times depend on.
             *(replace(m, genes=None) if m.name in timed else m for m in problem.metrics),
-            *(
-                Metric(f"{name}_{end}", "ms", expensive=False)
-                for name in self._timed.values()
-                for end in ("lower", "upper")
-            ),
+            *(end for name in self._timed.values() for end in end_metrics(name, "ms")),
         ]
         self.space, self.objectives = problem.space, problem.objectives
         self.constraints, self.designs = problem.constraints, problem.designs
@@ -69,23 +65,20 @@ class OnDevice(Problem):
 
     def evaluate(self, genome: Genome, metrics: Sequence[str]) -> Mapping[str, float]:
         """Measure a genome, and predict its times on the device."""
-        names = {
-            model: (metric, f"{metric}_lower", f"{metric}_upper")
-            for model, metric in self._timed.items()
-        }
-        ends = {end: one[0] for one in names.values() for end in one[1:]}
-        wanted = list(dict.fromkeys(ends.get(name, name) for name in metrics))
+        names = {model: with_ends(metric) for model, metric in self._timed.items()}
+        own = {end: metric for metric, *ends in names.values() for end in ends}
+        wanted = list(dict.fromkeys(own.get(name, name) for name in metrics))
         found = dict(self._problem.evaluate(genome, wanted))
-        for model, triple in names.items():
-            if triple[0] not in wanted:
-                continue
-            here = found[triple[0]]
+        asked = {model: ends for model, ends in names.items() if ends[0] in wanted}
+        views = self._seen(genome) if asked else {}
+        for model, ends in asked.items():
+            here = found[ends[0]]
             if not math.isfinite(here):  # The evaluation fails, as it does without the device.
-                found |= dict.fromkeys(triple, here)
+                found |= dict.fromkeys(ends, here)
             elif here > 0:
-                found |= zip(triple, self._costs[model].of(genome, self._seen(genome)), strict=True)
+                found |= zip(ends, self._costs[model].of(genome, views), strict=True)
             else:
-                found |= dict.fromkeys(triple, 0.0)
+                found |= dict.fromkeys(ends, 0.0)
         return found
 
     def _seen(self, genome: Genome) -> Mapping[str, FloatArray]:
@@ -164,8 +157,4 @@ def _check(
     # Options from Python, such as paths, are compared as the texts that the command line gives.
     same = fitted == json.loads(json.dumps(given, default=str))
     if not same or set(problem.timed_models) - set(content["kinds"]):
-        raise ConfigError(
-            f"device '{content['name']}' was fitted for other models: problem "
-            f"'{content['problem']}' with the options {content['options']}; make a kit of these "
-            "with 'evonas device probe', or search with those options"
-        )
+        raise profile.unfit("models")

@@ -57,8 +57,9 @@ def load_problem(reference: str, options: Mapping[str, object] | None = None) ->
 
 def _check_device_is_used(problem: Problem, reference: str, device: str) -> None:
     """Check that an option of a problem's own called ``device`` does not hide a fitted device."""
-    known = device_profile.names(device_profile.devices_folder())
-    if problem.timed_models and not problem.profiles and device in known:
+    if not problem.timed_models or problem.profiles:
+        return
+    if device in device_profile.names(device_profile.devices_folder()):
         raise PluginError(
             f"'{device}' is a fitted device, but problem '{reference}' has an option 'device' of "
             "its own and predicts nothing for it; give that option another name"

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -170,8 +171,11 @@ class TableProblem(Problem):
 
     def describe(self) -> dict[str, Any]:
         """Describe the problem as JSON, with the SHA-256 of all values as its data."""
-        values = json.dumps(sorted(self._rows.items())).encode()
-        return {**super().describe(), "data": hashlib.sha256(values).hexdigest()}
+        return {**super().describe(), "data": self._digest}
+
+    @cached_property
+    def _digest(self) -> str:
+        return hashlib.sha256(json.dumps(sorted(self._rows.items())).encode()).hexdigest()
 
     def __len__(self) -> int:
         """Return the number of designs in the table."""

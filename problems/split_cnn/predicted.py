@@ -6,8 +6,7 @@ import json
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from evonas.device_profile import FittedCosts, energy_of
-from evonas.errors import ConfigError
+from evonas.device_profile import FittedCosts, end_metrics, energy_of, with_ends
 from evonas.problem import Metric
 from evonas.space import FloatArray, Genome, Space
 from problems.devices import Device
@@ -43,12 +42,7 @@ class PredictedTimes:
                 or model not in content["kinds"]
                 or any(options[name] != value for name, value in images.items())
             ):
-                raise ConfigError(
-                    f"device '{content['name']}' was fitted for other networks: problem "
-                    f"'{content['problem']}' with the options {content['options']}; make a kit "
-                    "of these with 'evonas device probe', or search with those options"
-                )
-
+                raise profile.unfit("networks")
         self._costs = {model: FittedCosts(p, model) for model, p in self.profiles.items()}
         if self.metered:
             self._costs[energy_of("head")] = FittedCosts(self.profiles["head"], energy_of("head"))
@@ -59,11 +53,7 @@ class PredictedTimes:
         found = [(TIMED[model], "ms") for model in self.profiles]
         if self.metered:
             found.append(("device_energy_mj", "mJ"))
-        return [
-            Metric(f"{name}_{end}", unit, expensive=False)
-            for name, unit in found
-            for end in ("lower", "upper")
-        ]
+        return [end for name, unit in found for end in end_metrics(name, unit)]
 
     @property
     def metered(self) -> bool:
@@ -78,9 +68,9 @@ class PredictedTimes:
             views: Of the design, shape (1, columns) each.
             rest: What it takes besides the head, in mJ.
         """
-        names = ("device_energy_mj", "device_energy_mj_lower", "device_energy_mj_upper")
         energies = self._costs[energy_of("head")].predict(views)
-        return {name: mj + rest for name, mj in zip(names, energies, strict=True)}
+        named = zip(with_ends("device_energy_mj"), energies, strict=True)
+        return {name: mj + rest for name, mj in named}
 
     def times(
         self, genome: Genome, views: Mapping[str, FloatArray], on_device: bool
@@ -96,6 +86,5 @@ class PredictedTimes:
         for model in self.profiles:
             nothing = model == "tail" and on_device
             times = (0.0,) * 3 if nothing else self._costs[model].of(genome, views)
-            names = (TIMED[model], f"{TIMED[model]}_lower", f"{TIMED[model]}_upper")
-            found |= zip(names, times, strict=True)
+            found |= zip(with_ends(TIMED[model]), times, strict=True)
         return found

@@ -347,16 +347,9 @@ def draw(path: Path, summary: pd.DataFrame) -> None:
             # Calibrated or not, a proxy ranks designs alike.
             shown = way == "random" or method in ("evonas", "joint")
             if shown and method != "isotonic":
-                label = "best_proxy, isotonic" if method == "best_proxy" else method
-                width = 2.2 if method == "evonas" else 1.0
-                axes.plot(
-                    curve["probes"],
-                    curve["spearman"],
-                    "o-",
-                    ms=3,
-                    lw=width,
-                    label=f"{label} ({way})",
-                )
+                name = "best_proxy, isotonic" if method == "best_proxy" else method
+                width, label = 2.2 if method == "evonas" else 1.0, f"{name} ({way})"
+                axes.plot(curve["probes"], curve["spearman"], "o-", ms=3, lw=width, label=label)
         axes.set(title=target, xlabel="probes", ylabel="Spearman", xscale="log")
         axes.set_xticks(sorted(part["probes"].unique()), sorted(part["probes"].unique()))
         axes.minorticks_off()

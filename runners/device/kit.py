@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from evonas import plugins
 from evonas.catalogue import Catalogue
 from evonas.errors import DataError, EvonasError, ProblemError, WorkError
-from evonas.models import FULL
+from evonas.models import is_full_disk
 from evonas.problem import Problem, Report
 from evonas.records import Candidate, Status, Task
 from evonas.space import FloatArray, Value
@@ -297,7 +297,7 @@ def _export(
         except EvonasError:
             raise
         except Exception as error:
-            if isinstance(error, OSError) and error.errno in FULL:
+            if is_full_disk(error):
                 raise
             raise WorkError(
                 f"the models of design {known.designs[row]} cannot be exported: "

@@ -136,18 +136,22 @@ class Mixture:
         """
         posterior = self._posterior
         best = np.argsort(-posterior, axis=None)[:KEPT]
-        for number in best[posterior.ravel()[best] > 1e-3 * posterior.max()]:
-            row, case = divmod(int(number), posterior.shape[1])
-            some = self._candidates[[row]]
-            used = ~self._found.outliers[row]
+        best = best[posterior.ravel()[best] > 1e-3 * posterior.max()]
+        rows, cases = np.divmod(best, posterior.shape[1])
+        # Of a candidate several cases may be kept.
+        candidates = {row: self._candidates[[row]] for row in rows.tolist()}
+        covariances = {row: self._covariances(some)[0] for row, some in candidates.items()}
+        residuals = {row: self._residuals(some)[0][0] for row, some in candidates.items()}
+        for row, case in zip(rows.tolist(), cases.tolist(), strict=True):
+            without = ~self._found.outliers[row]
             if case:
-                used[case - 1] = False
-            used = np.flatnonzero(used)
-            inverse = np.linalg.inv(self._covariances(some)[0][np.ix_(used, used)])
-            residual = self._residuals(some)[0][0, used]
+                without[case - 1] = False
+            used = np.flatnonzero(without)
+            inverse = np.linalg.inv(covariances[row][np.ix_(used, used)])
+            residual = residuals[row][used]
             weights = inverse @ residual
             scale = (RATE + 0.5 * residual @ weights) / (SHAPE + len(used) / 2)
-            yield int(some[0]), used, weights, inverse, scale, posterior[row, case]
+            yield int(self._candidates[row]), used, weights, inverse, scale, posterior[row, case]
 
     def predict(self, rows: At) -> Moments:
         """Predict costs of designs, given the parts of the candidates there."""
