@@ -51,7 +51,10 @@ def load_problem(reference: str, options: Mapping[str, object] | None = None) ->
         _check_device_is_used(problem, reference, str(options.get("device", "")))
         return problem
     if not problem.timed_models:
-        raise _unknown_option(reference, "device", known)
+        raise PluginError(
+            f"problem '{reference}' has neither an option 'device' nor 'timed_models', the models "
+            "whose times would be predicted for a fitted device; its author sets one of them"
+        )
     return _on_device(problem, str(device), reference, options)
 
 

@@ -54,6 +54,11 @@ def merge(results: Sequence[Result]) -> tuple[Kit, list[list[Measured]]]:
     return kit, groups
 
 
+def _columns(kit: Kit) -> dict[str, int]:
+    """Name every view that designs are described by, and say how many columns it has."""
+    return {name: len(view[0]) for name, view in kit.views.items()}
+
+
 def _same_reference(one: Kit, other: Kit) -> bool:
     model, against = one.reference_model, other.reference_model
     return (model.kind, one.designs[model.design]) == (against.kind, other.designs[against.design])
@@ -65,6 +70,11 @@ def _check_same(first: Result, result: Result, number: int) -> None:
         raise DataError(
             f"result {number} is of the problem '{other.problem}' and the first of "
             f"'{one.problem}', or their spaces differ; give results of one problem"
+        )
+    if _columns(one) != _columns(other):
+        raise DataError(
+            f"result {number} describes designs otherwise than the first, so problem "
+            f"'{one.problem}' has changed in between; make and measure the kits anew"
         )
     for what, here, there in (
         ("made with the options", one.options, other.options),

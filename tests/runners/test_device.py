@@ -449,7 +449,12 @@ def test_results_that_do_not_go_together_are_refused(made, fit, tmp_path, capsys
     assert main(probe(made, "Stack", "second", "--seed", "1")) == 0
     capsys.readouterr()
     second = measured(made, kit="second")
+    wider = measured(made, kit="second")
+    views = wider["made_from"]["views"]
+    views["wider"] = views.pop(next(iter(views)))
+    wider["kit"] = wider["made_from"]["kit"] = identify(wider["made_from"])
     for other, sentence in (
+        (wider, "result 2 describes designs otherwise than the first"),
         (measured(made), "result 2 is of the same kit as one before"),
         (measured(made, kit="another"), "their spaces differ"),
         (measured(made, kit="scaled"), "was made with the options {'scale': 2} and the first with"),
@@ -722,7 +727,7 @@ def test_a_problem_of_ones_own_is_searched_on_a_fitted_device(made, fit, monkeyp
         ("Other", (), "was fitted for other models: problem"),
         ("Viewed", (), "was fitted for other models: problem"),
         ("Stack", ("--set", "scale=2"), "with the options {}; make a kit of these"),
-        ("NoModels", (), "has no option 'device'"),
+        ("NoModels", (), "has neither an option 'device' nor 'timed_models'"),
         ("Named", (), "has an option 'device' of its own and predicts nothing for it"),
         ("InSeconds", (), "metric 'head_ms' has the unit 's'"),
     ],
