@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from evonas.scaling import SCALINGS, Scaling, Standard
 from evonas.space import FloatArray
 from surrogates.features import Group
 from surrogates.gaussian_process import GaussianProcess
+from surrogates.kernel import Layout
 from surrogates.trees import Trees, out_of_fold
 
 TREES_FROM = 24
@@ -70,17 +72,17 @@ def plan_rows(rows: int) -> int:
     return min(PLAN_ROWS, int(10 * 1.25**power))
 
 
-def _take(groups: Sequence[Group], chosen: Sequence[int]) -> tuple[FloatArray, list[int]]:
-    """Return the columns of some groups of views, and the width of every view."""
+def _take(groups: Sequence[Group], chosen: Sequence[int]) -> tuple[FloatArray, list[Layout]]:
+    """Return the columns of some groups of views, and the layout of every view."""
     views = [view for group in chosen for view in groups[group].views]
-    return np.hstack(views), [view.shape[1] for view in views]
+    return np.hstack(views), [layout for group in chosen for layout in groups[group].layouts]
 
 
 def _fit(
     groups: Sequence[Group], seen: Sequence[int], scores: FloatArray, slope: float = 0.0
 ) -> GaussianProcess:
-    features, widths = _take(groups, seen)
-    process = GaussianProcess(widths, slope=slope)
+    features, layouts = _take(groups, seen)
+    process = GaussianProcess(layouts, slope=slope)
     process.fit(features, scores)
     return process
 
@@ -195,16 +197,18 @@ class Blend:
             first = [group.first(rows) for group in groups]
             self._plans = {rows: make_plan(first, values[:rows], self._directions, self._usual)}
         self._plan = self._plans[rows]
-        features, widths = _take(groups, self._plan.groups)
+        features, layouts = _take(groups, self._plan.groups)
         self._trees = Trees(self._directions) if self._plan.trees > 0 else None
-        self._fit_process(features, widths, values)
+        self._fit_process(features, layouts, values)
         if self._trees is not None:
             self._trees.fit(features, self._scaling.to_scores(values))
 
-    def _fit_process(self, features: FloatArray, widths: Sequence[int], values: FloatArray) -> None:
-        self._rows = features, widths, values
+    def _fit_process(
+        self, features: FloatArray, layouts: Sequence[Layout], values: FloatArray
+    ) -> None:
+        self._rows = features, layouts, values
         self._scaling: Scaling = self._plan.scaling.fit(values)
-        self._process = GaussianProcess(widths, self._plan.hyperparameters, self._plan.slope)
+        self._process = GaussianProcess(layouts, self._plan.hyperparameters, self._plan.slope)
         self._process.fit(features, self._scaling.to_scores(values))
 
     def predict(self, groups: Sequence[Group]) -> tuple[FloatArray, FloatArray]:
@@ -223,11 +227,11 @@ class Blend:
     def save(self, directory: Path) -> None:
         """Write rows and plan (``blend.npz``) and the trees as XGBoost's JSON (``trees.json``)."""
         directory.mkdir(parents=True, exist_ok=True)
-        features, widths, values = self._rows
+        features, layouts, values = self._rows
         np.savez(
             directory / "blend.npz",
             features=features,
-            widths=np.array(widths),
+            layouts=json.dumps([[layout.width, layout.alike] for layout in layouts]),
             values=values,
             directions=np.array(self._directions, dtype=int),
             groups=np.array(self._plan.groups),
@@ -245,7 +249,10 @@ class Blend:
         """Read a model that :meth:`save` wrote; it predicts the same."""
         with np.load(directory / "blend.npz", allow_pickle=False) as saved:
             blend = cls(saved["directions"].tolist())
-            widths = saved["widths"].tolist()
+            layouts = [
+                Layout(width, tuple((repeats, columns) for repeats, columns in alike))
+                for width, alike in json.loads(str(saved["layouts"]))
+            ]
             blend._plan = Plan(
                 tuple(saved["groups"].tolist()),
                 next(s for s in SCALINGS if s.__name__ == saved["scaling"]),
@@ -255,5 +262,5 @@ class Blend:
                 float(saved["calibration"]),
             )
             blend._trees = Trees.load(directory / "trees.json") if blend._plan.trees > 0 else None
-            blend._fit_process(saved["features"], widths, saved["values"])
+            blend._fit_process(saved["features"], layouts, saved["values"])
         return blend

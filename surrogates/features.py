@@ -10,7 +10,8 @@ import numpy as np
 from evonas import Choice, Genome, Problem, Real, Space
 from evonas.errors import ProblemError
 from evonas.problem import Metric
-from evonas.space import FloatArray, Value
+from evonas.space import FloatArray, Gene, Value
+from surrogates.kernel import Alike, Layout
 
 FEW = 12
 """Values of a gene up to which each gets a column of its own."""
@@ -24,24 +25,52 @@ class Group:
         views: Arrays of shape (n, columns).
         reading: Whether they follow one of several readings of the designs, see
             :meth:`evonas.Problem.views`.
+        alike: Of each view, which of its columns mean the same; left out, nothing is known.
     """
 
     views: Sequence[FloatArray]
     reading: bool = False
+    alike: Sequence[Alike] = ()
+
+    @property
+    def layouts(self) -> list[Layout]:
+        """Of the views."""
+        alike = self.alike or [()] * len(self.views)
+        return [Layout(v.shape[1], parts) for v, parts in zip(self.views, alike, strict=True)]
 
     def first(self, rows: int) -> Group:
         """Keep the first rows."""
-        return Group([view[:rows] for view in self.views], self.reading)
+        return Group([view[:rows] for view in self.views], self.reading, self.alike)
+
+
+def gene_features(gene: Gene, genomes: Sequence[Genome]) -> FloatArray:
+    """Describe genomes by one gene.
+
+    A choice gives one column an option (one-hot) and, when its options are numbers, their value
+    too; any other gene gives its value. A gene that can be inactive has one more column that says
+    whether it is active; its other columns are 0 when it is not.
+
+    Returns:
+        Array of shape (number of genomes, number of columns).
+    """
+    columns = [_activity(gene, genomes)]
+    if isinstance(gene, Choice):
+        columns.append(_one_hot(genomes, gene.name, gene.options))
+    if not isinstance(gene, Choice) or gene.numeric:
+        columns.append(_values(genomes, gene.name))
+    return np.hstack(columns)
+
+
+def _activity(gene: Gene, genomes: Sequence[Genome]) -> FloatArray:
+    """Say whether a gene is active, in one column; in none if it always is."""
+    active = [[float(gene.name in genome)] * bool(gene.when) for genome in genomes]
+    return np.array(active).reshape(len(genomes), -1)
 
 
 def space_features(
     space: Space, genomes: Sequence[Genome], without: Collection[str] = ()
 ) -> FloatArray:
-    """Describe genomes by their genes.
-
-    A choice gives one column an option (one-hot) and, when its options are numbers, their value
-    too; any other gene gives its value. A gene that can be inactive has one more column that says
-    whether it is active; its other columns are 0 when it is not.
+    """Describe genomes by their genes, see :func:`gene_features`.
 
     Args:
         space: What the genomes belong to.
@@ -51,53 +80,82 @@ def space_features(
     Returns:
         Array of shape (number of genomes, number of columns).
     """
-    columns: list[list[float]] = []
-    for gene in space.genes:
-        values = [genome.get(gene.name) for genome in genomes]
-        if gene.when:
-            columns.append([float(value is not None) for value in values])
-        if gene.name in without:
-            continue
-        numeric = True
-        if isinstance(gene, Choice):
-            columns += [[float(value == option) for value in values] for option in gene.options]
-            numeric = gene.numeric
-        if numeric:
-            columns.append([0.0 if value is None else float(value) for value in values])
-    return np.array(columns).T.reshape(len(genomes), -1)
+    columns = [
+        (_activity if gene.name in without else gene_features)(gene, genomes)
+        for gene in space.genes
+    ]
+    return np.hstack(columns)
 
 
 def space_views(space: Space, genomes: Sequence[Genome]) -> dict[str, FloatArray]:
-    """Describe designs by their genes, in two ways.
-
-    ``genes`` has the columns of :func:`space_features`; integer genes of few values are one-hot
-    too. ``counts`` says how often each option occurs among the active genes that have the same
-    options; genes without a like are left as they are.
+    """Describe designs by their genes, in two ways; see :func:`space_groups`.
 
     Returns:
-        Name -> array of shape (designs, columns); ``counts`` only if some genes are alike.
+        Name -> array of shape (designs, columns).
     """
-    genes = [space_features(space, genomes)]
-    alike: dict[tuple[Value, ...], list[str]] = {}
+    return {name: group.views[0] for name, group in space_groups(space, genomes).items()}
+
+
+def space_groups(space: Space, genomes: Sequence[Genome]) -> dict[str, Group]:
+    """Describe designs by their genes, in two ways.
+
+    ``genes`` has the columns of :func:`gene_features`; integer genes of few values are one-hot,
+    too. Genes with the same few options stand side by side, as parts that are alike. ``counts``
+    says how often each option occurs among the active genes that have the same options; genes
+    without a like are left as they are.
+
+    Returns:
+        Name -> group of one view; ``counts`` only if some genes are alike.
+    """
+    kinds: dict[tuple[Value, ...], list[Gene]] = {}
+    others: list[Gene] = []
     for gene in space.genes:
         if isinstance(gene, Real) or gene.size > FEW:
-            continue
-        options = tuple(gene.values())
-        alike.setdefault(options, []).append(gene.name)
-        if not isinstance(gene, Choice):
-            genes.append(_one_hot(genomes, gene.name, options))
-    views = {"genes": np.hstack(genes)}
-    if any(len(names) > 1 for names in alike.values()):
-        columns = [
-            np.sum([_one_hot(genomes, name, options) for name in names], axis=0)
-            for options, names in alike.items()
+            others.append(gene)
+        else:
+            kinds.setdefault(tuple(gene.values()), []).append(gene)
+    columns: list[FloatArray] = []
+    alike: list[tuple[int, int]] = []
+    for options, genes in kinds.items():
+        for conditional in (False, True):
+            own = [
+                _with_options(gene, genomes, options)
+                for gene in genes
+                if bool(gene.when) == conditional
+            ]
+            columns += own
+            if own:
+                alike.append((len(own), own[0].shape[1]))
+    columns += [gene_features(gene, genomes) for gene in others]
+    groups = {"genes": Group([np.hstack(columns)], alike=[tuple(alike)])}
+    if any(len(genes) > 1 for genes in kinds.values()):
+        counts = [
+            np.sum([_one_hot(genomes, gene.name, options) for gene in genes], axis=0)
+            for options, genes in kinds.items()
         ]
-        lone = [gene.name for gene in space.genes if isinstance(gene, Real) or gene.size > FEW]
-        columns += [
-            np.array([[float(genome.get(name, 0.0))] for genome in genomes]) for name in lone
-        ]
-        views["counts"] = np.hstack(columns)
-    return views
+        counts += [_numbers(gene, genomes) for gene in others]
+        groups["counts"] = Group([np.hstack(counts)])
+    return groups
+
+
+def _with_options(gene: Gene, genomes: Sequence[Genome], options: Sequence[Value]) -> FloatArray:
+    """The columns of a gene of few values, one an option among them."""
+    own = gene_features(gene, genomes)
+    if isinstance(gene, Choice):
+        return own
+    return np.hstack([own[:, :-1], _one_hot(genomes, gene.name, options), own[:, -1:]])
+
+
+def _numbers(gene: Gene, genomes: Sequence[Genome]) -> FloatArray:
+    """The value of a gene, or one column an option if it has no number."""
+    if isinstance(gene, Choice) and not gene.numeric:
+        return _one_hot(genomes, gene.name, gene.options)
+    return _values(genomes, gene.name)
+
+
+def _values(genomes: Sequence[Genome], name: str) -> FloatArray:
+    """The value of a gene in one column, 0 where it is not active."""
+    return np.array([[float(genome.get(name, 0.0))] for genome in genomes]).reshape(-1, 1)
 
 
 def _one_hot(genomes: Sequence[Genome], name: str, options: Sequence[Value]) -> FloatArray:
@@ -151,7 +209,8 @@ def metric_views(problem: Problem, metric: Metric, genomes: Sequence[Genome]) ->
     """Describe genomes to a metric's model, in groups of views that are taken or left together.
 
     A problem's own features and views are taken where it has some, else its genes. Features are a
-    group, and so are the views of one reading (see :meth:`evonas.Problem.views`). A metric that
+    group, and so are the views of one reading (see :meth:`evonas.Problem.views`); beside them the
+    genes are one more reading. A metric that
     is monotone in genes is described by the genes alone, those first and in one column each: held
     to them, its model cannot be led astray by a feature that follows them too.
 
@@ -173,4 +232,10 @@ def metric_views(problem: Problem, metric: Metric, genomes: Sequence[Genome]) ->
     features = feature_views(problem, genomes)
     if features:
         groups["features"] = Group(list(features.values()))
-    return groups or {name: Group([view]) for name, view in space_views(space, genomes).items()}
+    genes = space_groups(space, genomes)
+    if groups:
+        # What a problem knows may mislead; its genes are as good a reading as any.
+        views = [view for group in genes.values() for view in group.views]
+        alike = [parts for group in genes.values() for parts in group.alike or [()]]
+        groups.setdefault("genes", Group(views, reading=True, alike=alike))
+    return groups or genes

@@ -9,7 +9,7 @@ import numpy as np
 from evonas import Genome, Problem
 from evonas.space import FloatArray
 from surrogates.features import feature_views, space_views
-from surrogates.gaussian_process import prior_covariance
+from surrogates.kernel import prior_covariance
 
 
 def least_variance(covariance: FloatArray, noise: float, n: int, known: int = 0) -> list[int]:

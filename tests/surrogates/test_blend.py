@@ -14,8 +14,17 @@ from evonas.outcome import rank_agreement
 from evonas.scaling import SCALINGS
 from problems.toy import Blocks
 from surrogates.blend import Blend
-from surrogates.features import Group, metric_views, monotone_genes, space_features, space_views
-from surrogates.gaussian_process import GaussianProcess, LogLikelihood, _covariance, initial
+from surrogates.features import (
+    Group,
+    metric_views,
+    monotone_genes,
+    space_features,
+    space_groups,
+    space_views,
+)
+from surrogates.gaussian_process import GaussianProcess
+from surrogates.kernel import Kernel, Layout, expected
+from surrogates.likelihood import LogLikelihood
 from surrogates.metric_models import MetricModels
 from surrogates.trees import Trees
 
@@ -86,15 +95,14 @@ def test_leaving_one_out_is_what_fitting_without_it_gives():
     process.fit(features, values)
     left_out = process.leave_one_out()
     # The closed form keeps the scaling of columns and values, and so does this.
-    rows, noise = process._rows, np.exp(process.hyperparameters[-1])
-    gram = _covariance(rows, rows, [6], process.hyperparameters) + noise * np.eye(15)
+    kernel = Kernel([Layout(6)], process.hyperparameters)
+    placed = kernel.place(process._rows)
+    gram = kernel(placed, placed) + kernel.noise * np.eye(15)
     scaled = (values - values.mean()) / values.std()
     for row in (0, 7):
         keep = np.arange(15) != row
-        expected = gram[row, keep] @ np.linalg.solve(gram[np.ix_(keep, keep)], scaled[keep])
-        assert left_out.mean[row] == pytest.approx(
-            values.mean() + values.std() * expected, rel=1e-6
-        )
+        found = gram[row, keep] @ np.linalg.solve(gram[np.ix_(keep, keep)], scaled[keep])
+        assert left_out.mean[row] == pytest.approx(values.mean() + values.std() * found, rel=1e-6)
 
 
 def test_trees_are_the_same_after_a_round_trip_through_json(tmp_path):
@@ -116,8 +124,8 @@ def test_a_view_that_a_metric_does_not_depend_on_does_not_set_designs_apart():
         features, _ = noisy_plane(60, seed)
         unseen, _ = noisy_plane(200, seed + 3)
         noise, _ = noisy_plane(260, seed + 6, columns=20)
-        for widths in ([6, 20], [26]):
-            process = GaussianProcess(widths)
+        for layouts in ([Layout(6), Layout(20)], [Layout(26)]):
+            process = GaussianProcess(layouts)
             process.fit(np.hstack([features, noise[:60]]), truth(features))
             mean, _ = process.predict(np.hstack([unseen, noise[60:]]))
             errors.append(np.abs(mean - truth(unseen)).mean())
@@ -125,27 +133,41 @@ def test_a_view_that_a_metric_does_not_depend_on_does_not_set_designs_apart():
     assert told_apart < 0.9 * as_one
 
 
+PLAIN = [Layout(2), Layout(4)]
+WITH_PARTS = [Layout(2), Layout(4, ((2, 2),))]
+"""The second view has two parts of two columns that are alike."""
+
+
 def by_definition(hyperparameters, own, other):
     """What two views of 2 and 4 columns have in common, computed by scikit-learn's kernels."""
-    views = np.exp(hyperparameters[:-1]).reshape(2, 3)
+    views = np.exp(hyperparameters[:6]).reshape(2, 3)
+    entries = hyperparameters[7:].reshape(-1, 2, 2)
+    by = np.kron(np.eye(2), entries[0]) if len(entries) else np.eye(4)
     return sum(
-        (smooth * kernels.Matern(length, nu=2.5) + trend * kernels.DotProduct(0.0))(
-            own[:, view], other[:, view]
+        smooth * kernels.Matern(length, nu=2.5)(own[:, view] @ to, other[:, view] @ to)
+        + trend * kernels.DotProduct(0.0)(own[:, view], other[:, view])
+        for (length, smooth, trend), view, to in zip(
+            views, (slice(2), slice(2, 6)), (np.eye(2), by), strict=True
         )
-        for (length, smooth, trend), view in zip(views, (slice(2), slice(2, 6)), strict=True)
     )
 
 
+@pytest.mark.parametrize("layouts", [PLAIN, WITH_PARTS], ids=["plain", "with parts"])
 @pytest.mark.parametrize("rows", [12, 150])
-def test_the_process_predicts_what_its_definition_says(rows):
+def test_the_process_predicts_what_its_definition_says(rows, layouts):
     features, values = noisy_plane(rows)
     unseen, _ = noisy_plane(40, seed=1)
-    process = GaussianProcess([2, 4])
+    process = GaussianProcess(layouts)
     process.fit(features, values)
     theta = process.hyperparameters
-    spread = features.std(axis=0) * np.sqrt([2, 2, 4, 4, 4, 4])
+    variances = features.var(axis=0)
+    if layouts == WITH_PARTS:
+        # Columns that mean the same are scaled alike.
+        variances[2:] = np.tile(variances[2:].reshape(2, 2).mean(axis=0), 2)
+        assert not np.allclose(theta[7:], [1, 0, 0, 1], atol=0.02)
+    spread = np.sqrt(variances * [2, 2, 4, 4, 4, 4])
     own, other = ((x - features.mean(axis=0)) / spread for x in (features, unseen))
-    noise = np.exp(theta[-1])
+    noise = np.exp(theta[6])
     gram = by_definition(theta, own, own) + noise * np.eye(rows)
     common = by_definition(theta, other, own)
     reduction = np.sum(common.T * np.linalg.solve(gram, common.T), axis=0)
@@ -158,17 +180,45 @@ def test_the_process_predicts_what_its_definition_says(rows):
     )
 
 
-def test_the_likelihood_is_that_of_its_definition_and_has_the_slope_of_small_steps():
+@pytest.mark.parametrize("layouts", [PLAIN, WITH_PARTS], ids=["plain", "with parts"])
+def test_the_likelihood_is_that_of_its_definition_and_has_the_slope_of_small_steps(layouts):
     rows, values = noisy_plane(20)
     spread = np.linspace(0.2, 3, 20)
-    likelihood = LogLikelihood(rows, [2, 4], values, spread)
-    theta, _ = initial(2)
+    likelihood = LogLikelihood(rows, layouts, values, spread)
+    theta = expected(layouts).values
+    theta += 0.2 * np.random.default_rng(0).standard_normal(len(theta))
     found, slope = likelihood(theta)
-    gram = by_definition(theta, rows, rows) + np.exp(theta[-1]) * np.diag(spread)
+    gram = by_definition(theta, rows, rows) + np.exp(theta[6]) * np.diag(spread)
     assert found == pytest.approx(multivariate_normal.logpdf(values, cov=gram), rel=1e-6)
     for place, step in enumerate(1e-5 * np.eye(len(theta))):
         above, below = (likelihood(theta + s)[0] for s in (step, -step))
-        assert slope[place] == pytest.approx((above - below) / 2e-5, rel=1e-5)
+        assert slope[place] == pytest.approx((above - below) / 2e-5, rel=1e-5, abs=1e-6)
+
+
+def alike_designs(designs, seed):
+    """Six genes of the same six options, of which three do the same and three another thing."""
+    rng = np.random.default_rng(seed)
+    space = Space(*(Choice(f"edge{number}", "abcdef") for number in range(6)))
+    genomes = [space.decode(code) for code in space.sample(designs, rng)]
+    strong = np.array([[value in "ace" for value in genome.values()] for genome in genomes])
+    # What a gene does depends on the next one.
+    values = (strong[:, :-1] & strong[:, 1:]).sum(axis=1) + rng.normal(0, 0.05, designs)
+    return space_groups(space, genomes), values
+
+
+def test_what_options_of_genes_that_are_alike_do_is_learnt_from_all_of_them():
+    errors = []
+    for seed in range(3):
+        groups, values = alike_designs(300, seed)
+        genes = groups["genes"]
+        assert genes.alike == [((6, 6),)]
+        for alike in (genes.alike, ()):
+            model = Blend()
+            model.fit([Group([genes.views[0][:150]], alike=alike)], values[:150])
+            mean, _ = model.predict([Group([genes.views[0][150:]], alike=alike)])
+            errors.append(np.abs(mean - values[150:]).mean())
+    told, untold = np.reshape(errors, (3, 2)).mean(axis=0)
+    assert told < 0.5 * untold
 
 
 @pytest.mark.parametrize("grows", [True, False])
@@ -220,18 +270,19 @@ def test_readings_that_a_metric_does_not_follow_are_left_out():
     assert np.mean(error) < 0.85 * np.mean(more)
 
 
-@pytest.mark.parametrize(("rows", "directions"), [(12, []), (60, []), (60, [1])])
-def test_a_model_predicts_the_same_after_it_was_saved(tmp_path, rows, directions):
+@pytest.mark.parametrize(
+    ("rows", "directions", "alike"),
+    [(12, [], ()), (60, [], ()), (60, [1], ()), (60, [], [((2, 2), (1, 1))])],
+)
+def test_a_model_predicts_the_same_after_it_was_saved(tmp_path, rows, directions, alike):
     features, values = noisy_plane(rows)
     model = Blend(directions)
-    model.fit([Group([features])], values)
+    model.fit([Group([features], alike=alike)], values)
     model.save(tmp_path)
     again = Blend.load(tmp_path)
-    unseen, _ = noisy_plane(30, seed=1)
-    for found, expected in zip(
-        again.predict([Group([unseen])]), model.predict([Group([unseen])]), strict=True
-    ):
-        np.testing.assert_allclose(found, expected, rtol=1e-9)
+    unseen = [Group([noisy_plane(30, seed=1)[0]], alike=alike)]
+    for found, before in zip(again.predict(unseen), model.predict(unseen), strict=True):
+        np.testing.assert_allclose(found, before, rtol=1e-9)
 
 
 @settings(max_examples=50, deadline=None)
@@ -286,6 +337,24 @@ def test_views_of_a_space_count_options_that_are_alike():
     assert "counts" not in space_views(Space(Real("width", 0.5, 1.0)), [{"width": 0.7}])
 
 
+def test_genes_with_the_same_options_stand_side_by_side():
+    space = Space(
+        Choice("first", ["x", "y"]),
+        Choice("name", [f"name{number}" for number in range(13)]),
+        Integer("wide", 1, 3),
+        Choice("second", ["x", "y"]),
+        Choice("narrow", [1, 2, 3], when={"first": ["y"]}),
+    )
+    genome = {"first": "y", "name": "name2", "wide": 3, "second": "x", "narrow": 1}
+    groups = space_groups(space, [genome, {**genome, "first": "x"}])
+    assert groups["genes"].alike == [((2, 2), (1, 4), (1, 5))]
+    first, other = groups["genes"].views[0].tolist()
+    name = [float(number == 2) for number in range(13)]
+    assert first == [0, 1, 1, 0, 0, 0, 1, 3, 1, 1, 0, 0, 1, *name]
+    assert other[:2] == [1, 0]
+    assert groups["counts"].views[0][0].tolist() == [1, 1, 1, 0, 1, *name]
+
+
 def test_monotone_genes_come_first_once_and_point_the_right_way():
     error, latency = Net.metrics
     genome = {"depth": 2, "kernel": 5, "width": 0.5}
@@ -318,6 +387,32 @@ def test_predictions_are_monotone_whatever_the_noise_and_the_features(problem):
         predicted = models.predict(wider, ["ms", "error"])
         assert (np.diff(predicted["ms"][0]) >= -1e-9).all()
         assert (np.diff(predicted["error"][0]) <= 1e-9).all()
+
+
+class Misled(Problem):
+    """Its features have nothing to do with what it measures."""
+
+    space = Space(*(Integer(f"gene{number}", 0, 4) for number in range(5)))
+    metrics = (Metric("cost"),)
+    objectives = (Objective("cost"),)
+
+    def features(self, genomes):
+        keys = [hash(tuple(genome.values())) % 2**32 for genome in genomes]
+        return np.array([np.random.default_rng(key).random(8) for key in keys])
+
+    def evaluate(self, genome, metrics):
+        return {"cost": float(np.exp(0.3 * sum(genome.values())))}
+
+
+def test_a_problem_whose_features_mislead_is_predicted_from_its_genes():
+    space = Misled.space
+    codes = space.sample(160, np.random.default_rng(0))
+    genomes = [space.decode(code) for code in codes]
+    values = np.array([Misled().evaluate(genome, ["cost"])["cost"] for genome in genomes])
+    models = MetricModels(Misled())
+    models.fit(genomes[:60], {"cost": values[:60]})
+    mean, _ = models.predict(genomes[60:], ["cost"])["cost"]
+    assert rank_agreement(mean, values[60:]) > 0.9
 
 
 @pytest.mark.parametrize("method", ["features", "views"])
