@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evonas import Choice, Genome, Problem, Real, Space
+from evonas import Choice, Genome, Integer, Problem, Real, Space
 from evonas.errors import ProblemError
 from evonas.problem import Metric
 from evonas.space import FloatArray, Gene, Value
@@ -90,10 +90,20 @@ def space_features(
 def space_views(space: Space, genomes: Sequence[Genome]) -> dict[str, FloatArray]:
     """Describe designs by their genes, in two ways; see :func:`space_groups`.
 
+    The columns of ``genes`` stand in the order of the genes, those that only integers of few
+    values have last. Kits and profiles of devices hold such columns: they must stay where they are.
+
     Returns:
         Name -> array of shape (designs, columns).
     """
-    return {name: group.views[0] for name, group in space_groups(space, genomes).items()}
+    genes = [space_features(space, genomes)]
+    genes += [
+        _one_hot(genomes, gene.name, tuple(gene.values()))
+        for gene in space.genes
+        if isinstance(gene, Integer) and gene.size <= FEW
+    ]
+    views = {name: group.views[0] for name, group in space_groups(space, genomes).items()}
+    return {**views, "genes": np.hstack(genes)}
 
 
 def space_groups(space: Space, genomes: Sequence[Genome]) -> dict[str, Group]:

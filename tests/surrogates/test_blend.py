@@ -355,6 +355,21 @@ def test_genes_with_the_same_options_stand_side_by_side():
     assert groups["counts"].views[0][0].tolist() == [1, 1, 1, 0, 1, *name]
 
 
+def test_columns_that_profiles_of_devices_hold_stay_where_they_are():
+    space = Space(
+        Integer("layers", 1, 3),
+        Choice("first", ["x", "y"]),
+        Real("width", 0.25, 1.0),
+        Integer("late", 4, 5, when={"layers": [3]}),
+        Choice("second", ["x", "y"]),
+    )
+    genome = {"layers": 3, "first": "x", "width": 0.5, "late": 5, "second": "y"}
+    views = space_views(space, [genome])
+    assert list(views) == ["genes", "counts"]
+    assert views["genes"].tolist() == [[3, 1, 0, 0.5, 1, 5, 0, 1, 0, 0, 1, 0, 1]]
+    assert views["counts"].tolist() == [[0, 0, 1, 1, 1, 0, 1, 0.5]]
+
+
 def test_monotone_genes_come_first_once_and_point_the_right_way():
     error, latency = Net.metrics
     genome = {"depth": 2, "kernel": 5, "width": 0.5}
