@@ -63,8 +63,9 @@ def gene_features(gene: Gene, genomes: Sequence[Genome]) -> FloatArray:
 
 def _activity(gene: Gene, genomes: Sequence[Genome]) -> FloatArray:
     """Say whether a gene is active, in one column; in none if it always is."""
-    active = [[float(gene.name in genome)] * bool(gene.when) for genome in genomes]
-    return np.array(active).reshape(len(genomes), -1)
+    if not gene.when:
+        return np.empty((len(genomes), 0))
+    return np.array([[float(gene.name in genome)] for genome in genomes]).reshape(-1, 1)
 
 
 def space_features(

@@ -65,7 +65,8 @@ class Layout:
             return view
         mapped = view.copy()
         for columns, by in self.kinds(entries):
-            mapped[:, columns] = (parts(view[:, columns], by) @ by).reshape(len(view), -1)
+            own = view[:, columns]
+            mapped[:, columns] = (parts(own, by) @ by).reshape(own.shape)
         return mapped
 
 

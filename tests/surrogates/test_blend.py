@@ -370,6 +370,17 @@ def test_columns_that_profiles_of_devices_hold_stay_where_they_are():
     assert views["counts"].tolist() == [[0, 0, 1, 1, 1, 0, 1, 0.5]]
 
 
+def test_no_designs_have_as_many_columns_as_some_and_are_predicted():
+    genomes = [Net.space.decode(code) for code in Net.space.sample(20, np.random.default_rng(0))]
+    some, none = (space_groups(Net.space, given) for given in (genomes, []))
+    assert none["genes"].views[0].shape == (0, some["genes"].views[0].shape[1])
+    assert space_features(Net.space, []).shape == (0, 8)
+    model = Blend()
+    model.fit(list(some.values()), np.arange(20.0))
+    mean, deviation = model.predict(list(none.values()))
+    assert len(mean) == len(deviation) == 0
+
+
 def test_monotone_genes_come_first_once_and_point_the_right_way():
     error, latency = Net.metrics
     genome = {"depth": 2, "kernel": 5, "width": 0.5}
