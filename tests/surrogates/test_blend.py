@@ -441,6 +441,30 @@ def test_a_problem_whose_features_mislead_is_predicted_from_its_genes():
     assert rank_agreement(mean, values[60:]) > 0.9
 
 
+def test_models_are_told_which_genes_are_alike():
+    class Stack(Problem):
+        space = Space(*(Choice(f"layer{number}", "abc") for number in range(4)))
+        metrics = (Metric("cost"),)
+        objectives = (Objective("cost"),)
+
+        def evaluate(self, genome, metrics):
+            return {"cost": 1.0}
+
+    class Known(Stack):
+        def features(self, genomes):
+            return np.zeros((len(genomes), 2))
+
+    genome = dict.fromkeys(Stack.space.names, "a")
+    own = metric_views(Stack(), Stack.metrics[0], [genome])
+    assert own["genes"].layouts == [Layout(12, ((4, 3),))]
+    assert own["counts"].layouts == [Layout(3)]
+    assert not own["genes"].reading
+    beside = metric_views(Known(), Known.metrics[0], [genome])
+    assert list(beside) == ["features", "genes"]
+    assert beside["genes"].layouts == [Layout(12, ((4, 3),)), Layout(3)]
+    assert beside["genes"].reading
+
+
 @pytest.mark.parametrize("method", ["features", "views"])
 @pytest.mark.parametrize(
     ("view", "message"),
