@@ -198,7 +198,7 @@ class Problem(ABC):
         return dict(genome) if genes is None else {g: genome[g] for g in genes if g in genome}
 
     def features(self, genomes: Sequence[Genome]) -> FloatArray | Mapping[str, FloatArray] | None:
-        """Describe genomes to a surrogate better than their genes do.
+        """Describe genomes to a surrogate better than their genes do; it looks at these, too.
 
         Returns:
             Array of shape (number of genomes, number of features), or a dictionary of such arrays
@@ -210,12 +210,12 @@ class Problem(ABC):
     def views(self, genomes: Sequence[Genome]) -> Mapping[str, FloatArray]:
         """Describe genomes in several ways; predictors learn which of them a metric follows.
 
-        Surrogates of a search look at :meth:`features` beside them; predictors that carry over
-        between devices look at these alone. Views named ``KIND:READING`` with the same kind have
-        the same columns: what one device or another may make of a design (all of it, or what is
-        left without its dead parts, say). Of these, models take the few that a metric follows; all
-        other views they take unless there is strong evidence against them. On a fitted device, a
-        view that is named after one of ``timed_models`` describes these models alone.
+        Surrogates of a search look at :meth:`features` and the genes beside them; predictors that
+        carry over between devices look at these alone. Views named ``KIND:READING`` with the same
+        kind have the same columns: what one device or another may make of a design (all of it, or
+        what is left without its dead parts, say). Of these, models take the few that a metric
+        follows; all other views they take unless there is strong evidence against them. On a fitted
+        device, a view that is named after one of ``timed_models`` describes these models alone.
 
         Returns:
             Name -> array of shape (number of genomes, columns); empty for the default.

@@ -111,9 +111,10 @@ def space_groups(space: Space, genomes: Sequence[Genome]) -> dict[str, Group]:
     """Describe designs by their genes, in two ways.
 
     ``genes`` has the columns of :func:`gene_features`; integer genes of few values are one-hot,
-    too. Genes with the same few options stand side by side, as parts that are alike. ``counts``
-    says how often each option occurs among the active genes that have the same options; genes
-    without a like are left as they are.
+    too. Genes with the same few options stand side by side, as parts that are alike; one without a
+    like is a kind of its own, and genes of more values come last. ``counts`` says how often each
+    option occurs among the active genes that have the same few options; of other genes it has the
+    value, or the option if that is no number.
 
     Returns:
         Name -> group of one view; ``counts`` only if some genes are alike.
@@ -219,9 +220,9 @@ def checked_view(problem: Problem, name: str, view: object, designs: int) -> Flo
 def metric_views(problem: Problem, metric: Metric, genomes: Sequence[Genome]) -> dict[str, Group]:
     """Describe genomes to a metric's model, in groups of views that are taken or left together.
 
-    A problem's own features and views are taken where it has some, else its genes. Features are a
-    group, and so are the views of one reading (see :meth:`evonas.Problem.views`); beside them the
-    genes are one more reading. A metric that
+    A problem's own features and views are taken where it has some, and beside them its genes as one
+    more reading, unless a group of its own is called ``genes``; else its genes alone. Features are
+    a group, and so are the views of one reading (see :meth:`evonas.Problem.views`). A metric that
     is monotone in genes is described by the genes alone, those first and in one column each: held
     to them, its model cannot be led astray by a feature that follows them too.
 

@@ -23,9 +23,10 @@ MAP_WIDTH = 0.35
 """Standard deviation of the priors of the entries of maps, around those of the identity."""
 
 Alike = tuple[tuple[int, int], ...]
-"""Of parts of a view that mean the same: how many there are, and the columns of one of them.
+"""Of every kind of parts of a view: how many there are, and how many columns one of them has.
 
-One pair a kind of parts, in the order of the columns; empty when no parts are alike.
+In the order of the columns. Parts of a kind mean the same, column for column; a kind may have one
+part only. Empty when no parts are known.
 """
 
 
@@ -40,7 +41,7 @@ class Layout:
 
     Args:
         width: Number of columns.
-        alike: Its first columns, if these are parts that are alike.
+        alike: What its first columns are parts of; the columns after them are not mapped.
     """
 
     width: int
