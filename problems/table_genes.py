@@ -149,7 +149,10 @@ def _gene(column: pd.Series, kind: str | None, table: str) -> Gene:
     name = str(column.name)
     if column.isna().any():
         row = column.index[column.isna()][0]
-        raise DataError(f"table '{table}', row {row + 1}: gene '{name}' has no value")
+        raise DataError(
+            f"table '{table}', row {row + 1}: gene '{name}' has no value; fill it in, or set "
+            "conditions to say when the gene is active, as {k2: {depth: [3, 4]}}"
+        )
     words = [isinstance(value, str) for value in column]
     if any(words) and not all(words):
         row = column.index[words][0]

@@ -232,7 +232,7 @@ def test_repeated_designs_are_refused_or_averaged(write):
         ({"accuracy": None}, "row 2: metric 'accuracy' is nan; it must be a finite number"),
         ({"accuracy": "good"}, "row 2: metric 'accuracy' is 'good'"),
         ({"accuracy": float("inf")}, "row 2: metric 'accuracy' is inf"),
-        ({"pool": None}, "row 2: gene 'pool' has no value"),
+        ({"pool": None}, "row 2: gene 'pool' has no value; fill it in, or set conditions to say"),
         ({"accuracy": "NA"}, "row 2: metric 'accuracy' is 'NA'; it must be a finite number"),
         ({"kernel": "nan"}, "row 2: gene 'kernel' is 'nan', and a number in other rows"),
     ],
