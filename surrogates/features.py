@@ -217,37 +217,34 @@ def checked_view(problem: Problem, name: str, view: object, designs: int) -> Flo
     return found
 
 
-def metric_views(problem: Problem, metric: Metric, genomes: Sequence[Genome]) -> dict[str, Group]:
+def metric_groups(problem: Problem, metric: Metric, genomes: Sequence[Genome]) -> list[Group]:
     """Describe genomes to a metric's model, in groups of views that are taken or left together.
 
     A problem's own features and views are taken where it has some, and beside them its genes as one
-    more reading, unless a group of its own is called ``genes``; else its genes alone. Features are
-    a group, and so are the views of one reading (see :meth:`evonas.Problem.views`). A metric that
-    is monotone in genes is described by the genes alone, those first and in one column each: held
-    to them, its model cannot be led astray by a feature that follows them too.
-
-    Returns:
-        Name -> group.
+    more reading; else its genes alone. Features are a group, and so are the views of one reading
+    (see :meth:`evonas.Problem.views`). A metric that is monotone in genes is described by the genes
+    alone, those first and in one column each: held to them, its model cannot be led astray by a
+    feature that follows them too.
     """
     named = monotone_genes(metric)
     space = problem.space
     if named:
         codes = space.encode(genomes)[:, [space.names.index(gene) for gene in named]]
         own = np.hstack([codes, space_features(space, genomes, without=named)])
-        return {"genes": Group([own])}
+        return [Group([own])]
     readings: dict[tuple[str, bool], list[FloatArray]] = {}
     for name, view in problem.views(genomes).items():
         _, colon, reading = name.rpartition(":")
         checked = checked_view(problem, name, view, len(genomes))
         readings.setdefault((reading, bool(colon)), []).append(checked)
-    groups = {name: Group(views, reading) for (name, reading), views in readings.items()}
+    groups = [Group(views, reading) for (_, reading), views in readings.items()]
     features = feature_views(problem, genomes)
     if features:
-        groups["features"] = Group(list(features.values()))
-    genes = space_groups(space, genomes)
-    if groups:
-        # What a problem knows may mislead; its genes are as good a reading as any.
-        views = [view for group in genes.values() for view in group.views]
-        alike = [parts for group in genes.values() for parts in group.alike or [()]]
-        groups.setdefault("genes", Group(views, reading=True, alike=alike))
-    return groups or genes
+        groups.append(Group(list(features.values())))
+    genes = list(space_groups(space, genomes).values())
+    if not groups:
+        return genes
+    # What a problem knows may mislead; its genes are as good a reading as any.
+    views = [view for group in genes for view in group.views]
+    alike = [layout.alike for group in genes for layout in group.layouts]
+    return [*groups, Group(views, reading=True, alike=alike)]

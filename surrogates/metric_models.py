@@ -8,7 +8,7 @@ from evonas import Genome, Problem
 from evonas.scaling import LogBelow, Standard
 from evonas.space import FloatArray
 from surrogates.blend import Blend
-from surrogates.features import Group, metric_views, monotone_genes
+from surrogates.features import Group, metric_groups, monotone_genes
 from surrogates.telling import opening
 from surrogates.threads import one_thread
 
@@ -59,6 +59,6 @@ class MetricModels:
             metric = self._problem.metric(name)
             key = tuple(monotone_genes(metric).items())
             if key not in found:
-                found[key] = list(metric_views(self._problem, metric, genomes).values())
+                found[key] = metric_groups(self._problem, metric, genomes)
             described[name] = found[key]
         return described

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evonas.space import FloatArray, Genome
-from surrogates.features import metric_views
+from surrogates.features import metric_groups
 from surrogates.telling import opening
 from surrogates.trees import out_of_fold
 
@@ -39,8 +39,8 @@ class Informed:
         for objective in problem.objectives:
             name = objective.metric
             values = np.array([problem.evaluate(genome, [name])[name] for genome in genomes])
-            views = metric_views(problem, problem.metric(name), genomes)
-            features = np.hstack([view for group in views.values() for view in group.views])
+            groups = metric_groups(problem, problem.metric(name), genomes)
+            features = np.hstack([view for group in groups for view in group.views])
             means = out_of_fold(features, values, [], FOLDS)
             group = np.argsort(np.argsort(means)) * GROUPS // len(means)
             squares = np.bincount(group, np.square(means - values)) / np.bincount(group)

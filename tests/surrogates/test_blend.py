@@ -16,7 +16,7 @@ from problems.toy import Blocks
 from surrogates.blend import Blend
 from surrogates.features import (
     Group,
-    metric_views,
+    metric_groups,
     monotone_genes,
     space_features,
     space_groups,
@@ -385,14 +385,10 @@ def test_monotone_genes_come_first_once_and_point_the_right_way():
     error, latency = Net.metrics
     genome = {"depth": 2, "kernel": 5, "width": 0.5}
     assert list(monotone_genes(error).items()) == [("width", -1)]
-    views = metric_views(Net(), error, [genome])
-    assert {name: [view.tolist() for view in group.views] for name, group in views.items()} == {
-        "genes": [[[0.5, 2, 0, 1, 5, 0, 0, 0]]]
-    }
     assert monotone_genes(latency) == {"width": 1, "depth": 1}
-    assert metric_views(Net(), latency, [genome])["genes"].views[0].tolist() == [
-        [0.5, 2, 0, 1, 5, 0, 0, 0]
-    ]
+    for metric in (error, latency):
+        (group,) = metric_groups(Net(), metric, [genome])
+        assert [view.tolist() for view in group.views] == [[[0.5, 2, 0, 1, 5, 0, 0, 0]]]
 
 
 class Described(Net):
@@ -455,14 +451,14 @@ def test_models_are_told_which_genes_are_alike():
             return np.zeros((len(genomes), 2))
 
     genome = dict.fromkeys(Stack.space.names, "a")
-    own = metric_views(Stack(), Stack.metrics[0], [genome])
-    assert own["genes"].layouts == [Layout(12, ((4, 3),))]
-    assert own["counts"].layouts == [Layout(3)]
-    assert not own["genes"].reading
-    beside = metric_views(Known(), Known.metrics[0], [genome])
-    assert list(beside) == ["features", "genes"]
-    assert beside["genes"].layouts == [Layout(12, ((4, 3),)), Layout(3)]
-    assert beside["genes"].reading
+    genes, counts = metric_groups(Stack(), Stack.metrics[0], [genome])
+    assert genes.layouts == [Layout(12, ((4, 3),))]
+    assert counts.layouts == [Layout(3)]
+    assert not genes.reading
+    features, beside = metric_groups(Known(), Known.metrics[0], [genome])
+    assert features.layouts == [Layout(2)]
+    assert beside.layouts == [Layout(12, ((4, 3),)), Layout(3)]
+    assert (features.reading, beside.reading) == (False, True)
 
 
 @pytest.mark.parametrize("method", ["features", "views"])
@@ -480,7 +476,7 @@ def test_what_a_problem_describes_designs_by_is_checked(method, view, message):
     own = type("Own", (Blocks,), {method: lambda self, genomes: {"blocks": view}})()
     designs = [own.space.decode(code) for code in (own.space.lower, own.space.upper)]
     with pytest.raises(ProblemError, match=f"'blocks' that problem 'Own' .*{message}"):
-        metric_views(own, own.metrics[0], designs)
+        metric_groups(own, own.metrics[0], designs)
 
 
 def test_models_do_their_algebra_on_one_thread(monkeypatch, blas_threads):
