@@ -52,28 +52,34 @@ class Layout:
         """Number of entries of its maps."""
         return sum(width**2 for _, width in self.alike)
 
-    def kinds(self, entries: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
-        """Give the columns of every kind of parts, and their map, shape (columns, columns)."""
-        column = entry = 0
+    def kinds(self) -> Iterator[tuple[slice, int]]:
+        """Give the columns of every kind of parts, and how many columns one part has."""
+        start = 0
         for count, width in self.alike:
-            columns = slice(column, column + count * width)
-            yield columns, entries[entry : entry + width**2].reshape(width, width)
-            column, entry = columns.stop, entry + width**2
+            yield slice(start, start + count * width), width
+            start += count * width
+
+    def maps(self, entries: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
+        """Give the columns of every kind of parts, and their map, shape (columns, columns)."""
+        start = 0
+        for columns, width in self.kinds():
+            yield columns, entries[start : start + width**2].reshape(width, width)
+            start += width**2
 
     def mapped(self, view: FloatArray, entries: FloatArray) -> FloatArray:
         """Map the parts of a view that are alike; shape (rows, columns)."""
         if not self.alike:
             return view
         mapped = view.copy()
-        for columns, by in self.kinds(entries):
+        for columns, by in self.maps(entries):
             own = view[:, columns]
-            mapped[:, columns] = (parts(own, by) @ by).reshape(own.shape)
+            mapped[:, columns] = (parts(own, len(by)) @ by).reshape(own.shape)
         return mapped
 
 
-def parts(columns: FloatArray, by: FloatArray) -> FloatArray:
-    """One part a row, as many columns as its map has."""
-    return columns.reshape(-1, len(by))
+def parts(columns: FloatArray, width: int) -> FloatArray:
+    """Put one part in each row."""
+    return columns.reshape(-1, width)
 
 
 class Expected(NamedTuple):
@@ -213,17 +219,13 @@ def standardisation(
     Columns that are the same everywhere say nothing: their factor is 0. Columns that mean the same
     in parts that are alike have the same factor.
     """
-    variances = split(features.var(axis=0)[None], layouts)
-    for variance, layout in zip(variances, layouts, strict=True):
-        start = 0
-        for count, width in layout.alike:
-            stop = start + count * width
-            own = variance[0, start:stop].reshape(count, width)
-            variance[0, start:stop] = np.tile(own.mean(axis=0), count)
-            start = stop
     factors = []
-    for variance in variances:
-        deviation = np.sqrt(variance[0])
+    for view, layout in zip(split(features, layouts), layouts, strict=True):
+        variance = view.var(axis=0)
+        for columns, width in layout.kinds():
+            own = parts(variance[columns], width)
+            own[:] = own.mean(axis=0)
+        deviation = np.sqrt(variance)
         used = deviation > 1e-12
         count = max(1, int(used.sum()))
         factors.append(used / np.where(used, deviation, 1.0) / np.sqrt(count))

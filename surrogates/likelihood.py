@@ -54,20 +54,19 @@ class LogLikelihood:
     def __call__(self, flat: FloatArray) -> tuple[float, FloatArray]:
         """Give the value and its gradient (eq. 5.8 and 5.9)."""
         targets, lower, unit = self._targets, self._lower, self._unit
-        views, noise, entries = Hyperparameters.of(self._layouts, flat)
+        parameters, noise, entries = Hyperparameters.of(self._layouts, flat)
         places = [
             layout.mapped(view, own)
             for layout, view, own in zip(self._layouts, self._views, entries, strict=True)
         ]
-        slopes, steepness = [], []
+        slopes, curves = [], []
         for layout, place, apart, products, (length, smooth, trend) in zip(
-            self._layouts, places, self._distances, self._products, views, strict=True
+            self._layouts, places, self._distances, self._products, parameters, strict=True
         ):
             scaled = np.sqrt(5) / length * (self._between(place) if layout.alike else apart)
             third, decay = scaled**2 / 3, smooth * np.exp(-scaled)
             slopes += [third * (1 + scaled) * decay, (1 + scaled + third) * decay, trend * products]
-            # By half the squared distance.
-            steepness.append(-5 / 3 / length**2 * (1 + scaled) * decay)
+            curves.append((scaled, decay / length**2))
         covariance = np.diag(noise * self._spread + JITTER)
         covariance[lower] += sum(slopes[1::3]) + sum(slopes[2::3])
         factor = cholesky(covariance, lower=True)
@@ -80,14 +79,16 @@ class LogLikelihood:
             np.array([part @ flat_slope for part in slopes]),
             np.array([noise * (np.diag(slope) @ self._spread)]),
         ]
-        for layout, view, place, own, steep in zip(
-            self._layouts, self._views, places, entries, steepness, strict=True
+        for layout, view, place, (scaled, decay) in zip(
+            self._layouts, self._views, places, curves, strict=True
         ):
             if layout.alike:
-                by_place = self._pull(steep * flat_slope, place)
-                for columns, by in layout.kinds(own):
-                    by_entry = parts(view[:, columns], by).T @ parts(by_place[:, columns], by)
-                    gradient.append(by_entry.ravel())
+                # Of the covariance by half the squared distance.
+                steepness = -5 / 3 * (1 + scaled) * decay
+                by_place = self._pull(steepness * flat_slope, place)
+                for columns, width in layout.kinds():
+                    rows = parts(view[:, columns], width)
+                    gradient.append((rows.T @ parts(by_place[:, columns], width)).ravel())
         return log_density(factor, weights, targets), np.concatenate(gradient)
 
     def _pull(self, by_square: FloatArray, place: FloatArray) -> FloatArray:
