@@ -352,7 +352,7 @@ BAD_CALLS = {
     "search tent.py:Tent --runner proceses": "did you mean 'processes'",
     "search tent.py:Tent --set fial=x": "did you mean 'fail'",
     "search tent.py:Tent --set fail": "key=value",
-    "search tent.py:Tent --device phone": "no option 'device'",
+    "search tent.py:Tent --device phone": "has neither an option 'device' nor 'timed_models'",
     "search digits --device fone": "did you mean 'phone'",
     "search tent.py:Tnet": "did you mean 'Tent'",
     "search tent.py": "tent.py:MyProblem",
