@@ -223,7 +223,7 @@ def standardisation(
     for view, layout in zip(split(features, layouts), layouts, strict=True):
         variance = view.var(axis=0)
         for columns, width in layout.kinds():
-            own = parts(variance[columns], width)
+            own = parts(variance[columns], width)  # The same numbers, in other rows.
             own[:] = own.mean(axis=0)
         deviation = np.sqrt(variance)
         used = deviation > 1e-12
