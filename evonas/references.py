@@ -30,7 +30,10 @@ def load_problem(reference: str, options: Mapping[str, object] | None = None) ->
     device = None if "device" in known else options.pop("device", None)
     for name in options:
         if name not in known:
-            raise _unknown_option(reference, name, known)
+            raise PluginError(
+                f"problem '{reference}' has no option '{name}'"
+                + (did_you_mean(name, known) if known else "; it takes none")
+            )
     needed = [name for name, default in known.items() if default is inspect.Parameter.empty]
     missing = [name for name in needed if name not in options]
     if missing:
@@ -67,13 +70,6 @@ def _check_device_is_used(problem: Problem, reference: str, device: str) -> None
             f"'{device}' is a fitted device, but problem '{reference}' has an option 'device' of "
             "its own and predicts nothing for it; give that option another name"
         )
-
-
-def _unknown_option(reference: str, name: str, known: Mapping[str, object]) -> PluginError:
-    return PluginError(
-        f"problem '{reference}' has no option '{name}'"
-        + (did_you_mean(name, known) if known else "; it takes none")
-    )
 
 
 def _on_device(
