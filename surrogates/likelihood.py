@@ -42,8 +42,11 @@ class LogLikelihood:
         self._layouts = layouts
         self._views = split(rows, layouts)
         self._products = [(view @ view.T)[self._lower] for view in self._views]
-        # They are the same under all hyperparameters, but for maps.
-        self._distances = [self._between(view) for view in self._views]
+        # They are the same under all hyperparameters, unless these map the view.
+        self._distances = [
+            None if layout.alike else self._between(view)
+            for layout, view in zip(layouts, self._views, strict=True)
+        ]
         self._targets = targets
         self._unit = np.eye(len(rows))
         self._spread = spread
@@ -60,10 +63,10 @@ class LogLikelihood:
             for layout, view, own in zip(self._layouts, self._views, entries, strict=True)
         ]
         slopes, curves = [], []
-        for layout, place, apart, products, (length, smooth, trend) in zip(
-            self._layouts, places, self._distances, self._products, parameters, strict=True
+        for place, apart, products, (length, smooth, trend) in zip(
+            places, self._distances, self._products, parameters, strict=True
         ):
-            scaled = np.sqrt(5) / length * (self._between(place) if layout.alike else apart)
+            scaled = np.sqrt(5) / length * (self._between(place) if apart is None else apart)
             third, decay = scaled**2 / 3, smooth * np.exp(-scaled)
             slopes += [third * (1 + scaled) * decay, (1 + scaled + third) * decay, trend * products]
             curves.append((scaled, decay / length**2))
