@@ -43,22 +43,33 @@ class Group:
         return Group([view[:rows] for view in self.views], self.reading, self.alike)
 
 
-def gene_features(gene: Gene, genomes: Sequence[Genome]) -> FloatArray:
+def gene_features(
+    gene: Gene, genomes: Sequence[Genome], options: Sequence[Value] = ()
+) -> FloatArray:
     """Describe genomes by one gene.
 
     A choice gives one column an option (one-hot) and, when its options are numbers, their value
     too; any other gene gives its value. A gene that can be inactive has one more column that says
     whether it is active; its other columns are 0 when it is not.
 
+    Args:
+        gene: Of the genomes.
+        genomes: To describe.
+        options: What gets a column each; left out, the options of a choice.
+
     Returns:
         Array of shape (number of genomes, number of columns).
     """
-    columns = [_activity(gene, genomes)]
     if isinstance(gene, Choice):
-        columns.append(_one_hot(genomes, gene.name, gene.options))
-    if not isinstance(gene, Choice) or gene.numeric:
+        options = gene.options
+    columns = [_activity(gene, genomes), _one_hot(genomes, gene.name, options)]
+    if _is_number(gene):
         columns.append(_values(genomes, gene.name))
     return np.hstack(columns)
+
+
+def _is_number(gene: Gene) -> bool:
+    return not isinstance(gene, Choice) or gene.numeric
 
 
 def _activity(gene: Gene, genomes: Sequence[Genome]) -> FloatArray:
@@ -103,8 +114,7 @@ def space_views(space: Space, genomes: Sequence[Genome]) -> dict[str, FloatArray
         for gene in space.genes
         if isinstance(gene, Integer) and gene.size <= FEW
     ]
-    views = {name: group.views[0] for name, group in space_groups(space, genomes).items()}
-    return {**views, "genes": np.hstack(genes)}
+    return {"genes": np.hstack(genes), **_counts(space, genomes)}
 
 
 def space_groups(space: Space, genomes: Sequence[Genome]) -> dict[str, Group]:
@@ -119,19 +129,13 @@ def space_groups(space: Space, genomes: Sequence[Genome]) -> dict[str, Group]:
     Returns:
         Name -> group of one view; ``counts`` only if some genes are alike.
     """
-    kinds: dict[tuple[Value, ...], list[Gene]] = {}
-    others: list[Gene] = []
-    for gene in space.genes:
-        if isinstance(gene, Real) or gene.size > FEW:
-            others.append(gene)
-        else:
-            kinds.setdefault(tuple(gene.values()), []).append(gene)
+    kinds, others = _kinds(space)
     columns: list[FloatArray] = []
     alike: list[tuple[int, int]] = []
     for options, genes in kinds.items():
         for conditional in (False, True):
             own = [
-                _with_options(gene, genomes, options)
+                gene_features(gene, genomes, options)
                 for gene in genes
                 if bool(gene.when) == conditional
             ]
@@ -139,30 +143,38 @@ def space_groups(space: Space, genomes: Sequence[Genome]) -> dict[str, Group]:
             if own:
                 alike.append((len(own), own[0].shape[1]))
     columns += [gene_features(gene, genomes) for gene in others]
-    groups = {"genes": Group([np.hstack(columns)], alike=[tuple(alike)])}
-    if any(len(genes) > 1 for genes in kinds.values()):
-        counts = [
-            np.sum([_one_hot(genomes, gene.name, options) for gene in genes], axis=0)
-            for options, genes in kinds.items()
-        ]
-        counts += [_numbers(gene, genomes) for gene in others]
-        groups["counts"] = Group([np.hstack(counts)])
-    return groups
+    counts = {name: Group([view]) for name, view in _counts(space, genomes).items()}
+    return {"genes": Group([np.hstack(columns)], alike=[tuple(alike)]), **counts}
 
 
-def _with_options(gene: Gene, genomes: Sequence[Genome], options: Sequence[Value]) -> FloatArray:
-    """The columns of a gene of few values, one an option among them."""
-    own = gene_features(gene, genomes)
-    if isinstance(gene, Choice):
-        return own
-    return np.hstack([own[:, :-1], _one_hot(genomes, gene.name, options), own[:, -1:]])
+def _kinds(space: Space) -> tuple[dict[tuple[Value, ...], list[Gene]], list[Gene]]:
+    """Put genes of the same few options together; return the others beside."""
+    kinds: dict[tuple[Value, ...], list[Gene]] = {}
+    others: list[Gene] = []
+    for gene in space.genes:
+        if isinstance(gene, Real) or gene.size > FEW:
+            others.append(gene)
+        else:
+            kinds.setdefault(tuple(gene.values()), []).append(gene)
+    return kinds, others
 
 
-def _numbers(gene: Gene, genomes: Sequence[Genome]) -> FloatArray:
-    """The value of a gene, or one column an option if it has no number."""
-    if isinstance(gene, Choice) and not gene.numeric:
-        return _one_hot(genomes, gene.name, gene.options)
-    return _values(genomes, gene.name)
+def _counts(space: Space, genomes: Sequence[Genome]) -> dict[str, FloatArray]:
+    """Count options among genes that are alike; empty if none are. See :func:`space_groups`."""
+    kinds, others = _kinds(space)
+    if all(len(genes) == 1 for genes in kinds.values()):
+        return {}
+    counts = [
+        np.sum([_one_hot(genomes, gene.name, options) for gene in genes], axis=0)
+        for options, genes in kinds.items()
+    ]
+    counts += [
+        _values(genomes, gene.name)
+        if _is_number(gene)
+        else _one_hot(genomes, gene.name, tuple(gene.values()))
+        for gene in others
+    ]
+    return {"counts": np.hstack(counts)}
 
 
 def _values(genomes: Sequence[Genome], name: str) -> FloatArray:
