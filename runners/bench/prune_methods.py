@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -331,13 +330,9 @@ def optuna(oracle: Oracle, seed: int, sampler: str) -> Order:
         proposed.add(key)
 
 
-_informed = lru_cache(1)(Informed)
-"""It learns nothing while searching, so that all searches of a table share one."""
-
-
 def informed(oracle: Oracle, seed: int) -> Order:
     """EvoNAS with a surrogate that has seen most of the table: what a better one could gain."""
-    return evonas(oracle, seed, surrogate=_informed(oracle))
+    return evonas(oracle, seed, surrogate=Informed(oracle, seed))
 
 
 METHODS: dict[str, Callable[[Oracle, int], Order]] = {

@@ -199,13 +199,15 @@ def test_a_search_that_came_to_its_end_is_not_carried_out_again(oracle, tmp_path
 
 
 def test_what_knows_the_table_errs_as_much_as_it_says(oracle):
-    surrogate = Informed(oracle)
+    surrogate = Informed(oracle, seed=0)
     for objective in oracle.problem.objectives:
         name = objective.metric
         truth = np.array([oracle.problem.evaluate(g, [name])[name] for g in oracle.genomes])
         mean, deviation = surrogate.predict(oracle.genomes, [name])[name]
-        assert 0.99 < np.sqrt(np.mean(((mean - truth) / deviation) ** 2)) < 1.01
         assert np.corrcoef(mean, truth)[0, 1] > 0.9
+        assert 0.99 < np.sqrt(np.mean(((mean - truth) / deviation) ** 2)) < 1.01
+        # A design is not told of itself: the noise of accuracy is left.
+        assert name != "cifar10" or np.std(mean - truth) > 0.2
 
 
 @pytest.mark.parametrize(
