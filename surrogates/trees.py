@@ -12,6 +12,9 @@ from evonas.space import FloatArray
 
 ROUNDS = 150
 
+FOLDS = 4
+"""Parts of the rows that are left out in turn."""
+
 
 class Trees:
     """XGBoost (Chen and Guestrin 2016) with squared error, which honours monotone constraints.
@@ -57,13 +60,11 @@ class Trees:
         return trees
 
 
-def out_of_fold(
-    features: FloatArray, scores: FloatArray, directions: Sequence[int], folds: int = 4
-) -> FloatArray:
-    """Predict every row by trees that were fitted without it; row i is in fold i mod ``folds``."""
-    fold = np.arange(len(scores)) % folds
+def out_of_fold(features: FloatArray, scores: FloatArray, directions: Sequence[int]) -> FloatArray:
+    """Predict every row by trees that were fitted without it; row i is in fold i mod ``FOLDS``."""
+    fold = np.arange(len(scores)) % FOLDS
     predicted = np.empty(len(scores))
-    for number in range(folds):
+    for number in range(FOLDS):
         trees = Trees(directions)
         trees.fit(features[fold != number], scores[fold != number])
         predicted[fold == number] = trees.predict(features[fold == number])
