@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xgboost
-from numpy.typing import NDArray
+from sklearn.model_selection import PredefinedSplit, cross_val_predict
+from xgboost import XGBRegressor
 
 from evonas.space import FloatArray, Genome
 from surrogates.features import metric_groups
@@ -21,15 +21,23 @@ FOLDS = 5
 GROUPS = 50
 """Designs whose errors are predicted to spread alike share a deviation."""
 
-MEANS: dict[str, Any] = {"max_depth": 6, "eta": 0.07, "min_child_weight": 2}
+SAMPLED: dict[str, Any] = {"subsample": 0.8, "colsample_bytree": 0.5, "n_jobs": 1}
+MEANS: dict[str, Any] = {
+    **SAMPLED,
+    "n_estimators": 300,
+    "max_depth": 6,
+    "learning_rate": 0.07,
+    "min_child_weight": 2,
+}
 QUANTILES: dict[str, Any] = {
+    **SAMPLED,
     "objective": "reg:quantileerror",
-    "quantile_alpha": np.array([0.16, 0.84]),
+    "quantile_alpha": [0.16, 0.84],
+    "n_estimators": 60,
     "max_depth": 4,
-    "eta": 0.15,
+    "learning_rate": 0.15,
     "min_child_weight": 20,
 }
-SAMPLED: dict[str, Any] = {"subsample": 0.8, "colsample_bytree": 0.5, "nthread": 1}
 
 
 class Informed:
@@ -49,16 +57,18 @@ class Informed:
         self._problem = problem
         self._row = oracle.row
         self._known: dict[str, tuple[FloatArray, FloatArray]] = {}
-        fold = np.random.default_rng(seed).permutation(len(genomes)) % FOLDS
+        folds = PredefinedSplit(np.random.default_rng(seed).permutation(len(genomes)) % FOLDS)
+        mean_trees = XGBRegressor(**MEANS, random_state=seed)
+        error_trees = XGBRegressor(**QUANTILES, random_state=seed)
         for objective in problem.objectives:
             name = objective.metric
             values = np.array([problem.evaluate(genome, [name])[name] for genome in genomes])
             groups = metric_groups(problem, problem.metric(name), genomes)
             features = np.hstack([view for group in groups for view in group.views])
-            means = _out_of_fold(features, values, fold, MEANS | {"seed": seed}, 300)
+            means = cross_val_predict(mean_trees, features, values, cv=folds).astype(float)
             features = np.column_stack([features, means])
-            ends = _out_of_fold(features, values - means, fold, QUANTILES | {"seed": seed}, 60)
-            spread = ends[:, 1] - ends[:, 0]
+            ends = cross_val_predict(error_trees, features, values - means, cv=folds)
+            spread = np.diff(ends.astype(float))[:, 0]
             group = np.argsort(np.argsort(spread)) * GROUPS // len(means)
             squares = np.bincount(group, np.square(means - values)) / np.bincount(group)
             self._known[name] = means, np.sqrt(squares)[group]
@@ -79,22 +89,3 @@ class Informed:
         """
         rows = [self._row(genome) or 0 for genome in genomes]
         return {name: (self._known[name][0][rows], self._known[name][1][rows]) for name in metrics}
-
-
-def _out_of_fold(
-    features: FloatArray,
-    values: FloatArray,
-    fold: NDArray[np.int_],
-    parameters: dict[str, Any],
-    rounds: int,
-) -> FloatArray:
-    """Predict every row by trees that were fitted to the other folds."""
-    rows, blocks = [], []
-    for number in range(FOLDS):
-        own = fold == number
-        data = xgboost.QuantileDMatrix(features[~own], values[~own])
-        booster = xgboost.train(parameters | SAMPLED, data, rounds)
-        rows.append(np.flatnonzero(own))
-        blocks.append(booster.inplace_predict(features[own]))
-    predicted: FloatArray = np.concatenate(blocks)[np.argsort(np.concatenate(rows))].astype(float)
-    return predicted
