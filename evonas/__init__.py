@@ -37,9 +37,9 @@ from evonas.records import Candidate, Evaluation, Prediction, Status, Task, Verd
 from evonas.space import Choice, Genome, Integer, Real, Space
 
 if TYPE_CHECKING:
-    from evonas.engine import resume, search
-    from evonas.front import Front
-    from evonas.run import Run
+    from evonas.engine.api import resume, search
+    from evonas.run.front import Front
+    from evonas.run.run import Run
 
 __version__ = "0.1.0"
 
@@ -77,10 +77,10 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Front": "evonas.front",
-    "Run": "evonas.run",
-    "resume": "evonas.engine",
-    "search": "evonas.engine",
+    "Front": "evonas.run.front",
+    "Run": "evonas.run.run",
+    "resume": "evonas.engine.api",
+    "search": "evonas.engine.api",
 }
 
 

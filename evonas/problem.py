@@ -14,7 +14,7 @@ from evonas.errors import ProblemError, SpaceError, did_you_mean
 from evonas.space import Choice, FloatArray, Genome, Space, Value
 
 if TYPE_CHECKING:
-    from evonas.device_profile import Profile
+    from evonas.devices.profile import Profile
 
 
 @dataclass(frozen=True)
@@ -129,8 +129,8 @@ class Problem(ABC):
             each up to its first colon.
         highlight: The numeric gene that figures colour the front by, if one tells designs apart.
         profiles: Fitted devices that its times are predicted for, as
-            :func:`evonas.device_profile.load` reads them, with
-            :class:`evonas.device_profile.FittedCosts`. A problem that sets it has no times of its
+            :func:`evonas.devices.profile.load` reads them, with
+            :class:`evonas.devices.profile.FittedCosts`. A problem that sets it has no times of its
             own to make kits from, and leaves ``timed_models`` empty.
         designs: Canonical genomes of the only designs that have values, where they can be listed
             (the rows of a table); a search proposes no others.
@@ -138,8 +138,8 @@ class Problem(ABC):
             metric that is its time in ms, or a fixed multiple of it; 0 where a design has no such
             model. They are what ``evonas device probe`` makes kits of, and are measured with inputs
             of the shapes that they declare, an open dimension being 1. On a device that was
-            fitted so, these metrics are predicted (:class:`evonas.on_device.OnDevice`), unless
-            the problem has an option ``device`` and does that itself.
+            fitted so, these metrics are predicted (:class:`evonas.devices.problem.OnDevice`),
+            unless the problem has an option ``device`` and does that itself.
     """
 
     space: Space

@@ -16,7 +16,7 @@ class Optimizer(Protocol):
         """Propose up to ``n`` canonical genomes that are not in ``seen`` and differ.
 
         Where a problem lists its designs, they are among these
-        (:class:`evonas.catalogue.Catalogue` sees to that).
+        (:class:`evonas.optimizers.catalogue.Catalogue` sees to that).
 
         Args:
             n: How many are wanted, at least 1.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 
-from evonas import device_profile, plugins
+from evonas import plugins
+from evonas.devices import profile as device_profile
+from evonas.devices.problem import OnDevice
 from evonas.errors import EvonasError, PluginError, did_you_mean
-from evonas.on_device import OnDevice
 from evonas.problem import Problem, check_problem
 
 
@@ -18,7 +19,7 @@ def load_problem(reference: str, options: Mapping[str, object] | None = None) ->
         reference: A registered name, ``module:Class`` or ``file.py:Class``.
         options: Keyword arguments of its constructor; and ``device``, a fitted device that the
             times of its models are predicted for, if it sets ``timed_models`` and has no option
-            of that name itself (:class:`evonas.on_device.OnDevice`).
+            of that name itself (:class:`evonas.devices.problem.OnDevice`).
 
     Raises:
         PluginError: It is not found, does not load, or its constructor fails.

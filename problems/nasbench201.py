@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evonas.errors import DataError
+from evonas.problems.table import Names, TableProblem
 from evonas.space import FloatArray, Genome, Value
-from problems.table import Names, TableProblem
 
 EDGES = {"e01": (0, 1), "e02": (0, 2), "e12": (1, 2), "e03": (0, 3), "e13": (1, 3), "e23": (2, 3)}
 """Gene -> the nodes that its edge joins."""
@@ -56,7 +56,7 @@ class NASBench201(TableProblem):
 
     Args:
         table: Path of a table with the gene columns ``e01 e02 e12 e03 e13 e23``.
-        maximise: As in :class:`problems.table.TableProblem`; by default ``cifar100``.
+        maximise: As in :class:`evonas.problems.table.TableProblem`; by default ``cifar100``.
         minimise: Likewise; by default ``latency_ms.raspi4``.
         constraints: Likewise.
         cheap: Likewise.

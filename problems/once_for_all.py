@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evonas import DataError, Genome
+from evonas.problems.table import Names, TableProblem
 from evonas.space import FloatArray
-from problems.table import Names, TableProblem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +45,7 @@ class OnceForAll(TableProblem):
     Args:
         table: Path of a table with the gene columns ``depth0..4``, ``kernel00..19``,
             ``expand00..19`` and ``resolution``.
-        maximise: As in :class:`problems.table.TableProblem`.
+        maximise: As in :class:`evonas.problems.table.TableProblem`.
         minimise: Likewise.
         constraints: Likewise.
         cheap: Likewise.

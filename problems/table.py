@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from evonas import Constraint, InfeasibleError, Metric, Objective, Problem, Space
 from evonas.errors import ConfigError, DataError, did_you_mean
+from evonas.problems.table_genes import check_no_metric, check_values, genes_of
 from evonas.space import Genome, Value, genome_key
-from problems.table_genes import check_no_metric, check_values, genes_of
 
 if TYPE_CHECKING:
     import pandas as pd

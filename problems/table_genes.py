@@ -80,7 +80,7 @@ def genes_of(
 ) -> list[Gene]:
     """Describe the columns ``names``, and empty the cells of genes that are not active.
 
-    For ``kinds`` and ``conditions`` see :class:`problems.table.TableProblem`.
+    For ``kinds`` and ``conditions`` see :class:`evonas.problems.table.TableProblem`.
 
     Raises:
         DataError: A gene has no value in a row where it is active, or is not of the kind asked for.

@@ -18,8 +18,8 @@ from evonas.errors import UsageError, WorkError
 from evonas.host import worker_name
 from evonas.problem import Problem
 from evonas.records import Evaluation, Status, Task
-from runners.worker import evaluate
-from runners.worker_process import HELLO, READY, WorkerProcess, pickled
+from evonas.runners.evaluate import evaluate
+from evonas.runners.worker_process import HELLO, READY, WorkerProcess, pickled
 
 
 def check_parameters(workers: int, timeout: float | None, retries: int) -> None:

@@ -29,7 +29,7 @@ import cloudpickle
 
 from evonas.errors import ProblemError
 from evonas.problem import Problem
-from runners.worker import ONE_THREAD, describe_exception, evaluate
+from evonas.runners.evaluate import ONE_THREAD, describe_exception, evaluate
 
 HELLO, READY = "hello", "ready"
 
@@ -52,7 +52,7 @@ class WorkerProcess:
         ours, theirs = Pipe()
         program = (
             f"import sys; sys.path[:] = {sys.path!r}; "
-            f"from runners.worker_process import serve; serve({theirs.fileno()})"
+            f"from evonas.runners.worker_process import serve; serve({theirs.fileno()})"
         )
         popen = subprocess.Popen(
             [sys.executable, "-c", program],

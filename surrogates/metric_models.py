@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from evonas import Genome, Problem
-from evonas.scaling import LogBelow, Standard
 from evonas.space import FloatArray
-from surrogates.blend import Blend
-from surrogates.features import Group, metric_groups, monotone_genes
-from surrogates.telling import opening
-from surrogates.threads import one_thread
+from evonas.surrogates.encoding import Group, metric_groups, monotone_genes
+from evonas.surrogates.ensemble import Blend
+from evonas.surrogates.initial_design import opening
+from evonas.surrogates.scaling import LogBelow, Standard
+from evonas.surrogates.threads import one_thread
 
 
 class MetricModels:
-    """An :class:`evonas.protocols.Surrogate` of one :class:`surrogates.blend.Blend` a metric.
+    """A surrogate with one :class:`evonas.surrogates.ensemble.Blend` for each metric.
 
     Args:
         problem: Gives the metrics and describes the genomes.

@@ -53,7 +53,7 @@ def test_the_problem_of_ones_own_runs_in_processes_from_its_file(tmp_path, worke
 
 
 def test_the_configuration_is_read_as_it_stands(tmp_path):
-    from runners.config import make_config
+    from evonas.runners.cli.config import make_config
 
     file = tmp_path / "config.yaml"
     (text,) = YAML

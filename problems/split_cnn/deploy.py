@@ -26,10 +26,10 @@ import torch
 from numpy.typing import NDArray
 
 from evonas.errors import WorkError
+from evonas.problems.split_cnn.graphs import OPSET, head_model, tail_model
+from evonas.problems.split_cnn.measure import session
+from evonas.problems.split_cnn.split import Split
 from evonas.space import Genome
-from problems.split_cnn.graphs import OPSET, head_model, tail_model
-from problems.split_cnn.measure import session
-from problems.split_cnn.split import Split
 
 SCORE_TOLERANCE = 1e-4
 """Largest difference of scores between onnxruntime and torch."""

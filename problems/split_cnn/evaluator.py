@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from problems.split_cnn.architecture import Architecture, SupernetConfig
-from problems.split_cnn.graphs import head_model, tail_model
-from problems.split_cnn.measure import Stopwatch, Work, session
-from problems.split_cnn.split import Split
-from problems.split_cnn.subnet import SubNet
-from problems.split_cnn.supernet import Supernet
+from evonas.problems.split_cnn.architecture import Architecture, SupernetConfig
+from evonas.problems.split_cnn.graphs import head_model, tail_model
+from evonas.problems.split_cnn.measure import Stopwatch, Work, session
+from evonas.problems.split_cnn.split import Split
+from evonas.problems.split_cnn.subnet import SubNet
+from evonas.problems.split_cnn.supernet import Supernet
 
 Images = NDArray[np.float32]
 Labels = NDArray[np.int64]

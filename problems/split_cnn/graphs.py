@@ -13,9 +13,9 @@ import onnx
 from numpy.typing import ArrayLike
 from onnx import TensorProto, helper, numpy_helper
 
-from problems.split_cnn.quantise import Quantiser
-from problems.split_cnn.split import Split
-from problems.split_cnn.subnet import Block, Classifier, Conv
+from evonas.problems.split_cnn.quantise import Quantiser
+from evonas.problems.split_cnn.split import Split
+from evonas.problems.split_cnn.subnet import Block, Classifier, Conv
 
 # The first operator set with bitwise operators (the 4-bit payload), and the file format that
 # came with it: onnxruntime runs both since 1.14.

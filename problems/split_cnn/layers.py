@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from problems.split_cnn.split import Split
-from problems.split_cnn.subnet import Classifier
+from evonas.problems.split_cnn.split import Split
+from evonas.problems.split_cnn.subnet import Classifier
 
 KINDS = ("dense", "pointwise", "depthwise", "wide depthwise")
 """Convolutions that devices compute at different speeds; wide: larger than 3."""

@@ -26,10 +26,10 @@ import onnxruntime
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from problems.split_cnn.graphs import head_model
-from problems.split_cnn.quantise import Quantiser
-from problems.split_cnn.split import Split
-from problems.split_cnn.subnet import Block, Classifier, Conv, SubNet
+from evonas.problems.split_cnn.graphs import head_model
+from evonas.problems.split_cnn.quantise import Quantiser
+from evonas.problems.split_cnn.split import Split
+from evonas.problems.split_cnn.subnet import Block, Classifier, Conv, SubNet
 
 BURSTS, FEWEST_BURSTS = 20, 5
 """Bursts of each model; every burst gives a ratio."""

@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from evonas.device_profile import FittedCosts, end_metrics, energy_of, with_ends
+from evonas.devices.presets import Device
+from evonas.devices.profile import FittedCosts, end_metrics, energy_of, with_ends
 from evonas.problem import Metric
 from evonas.space import FloatArray, Genome, Space
-from problems.devices import Device
 
 TIMED = MappingProxyType({"head": "device_ms", "tail": "server_ms"})
 """Model -> the metric that is its time."""

@@ -10,20 +10,21 @@ from typing import Any, cast
 
 import numpy as np
 
+from evonas.devices import links
+from evonas.devices import presets as devices
 from evonas.errors import ConfigError, ProblemError
 from evonas.problem import Constraint, Metric, Objective, Problem, Report
+from evonas.problems.split_cnn import architecture, datasets, layers
+from evonas.problems.split_cnn.architecture import Architecture, SupernetConfig
+from evonas.problems.split_cnn.datasets import Dataset
+from evonas.problems.split_cnn.deploy import deploy
+from evonas.problems.split_cnn.evaluator import Evaluator, Images, Labels, Pair, Prepared, views
+from evonas.problems.split_cnn.measure import reference_ms
+from evonas.problems.split_cnn.predicted import TIMED, PredictedTimes
+from evonas.problems.split_cnn.supernet import CALIBRATION_IMAGES
+from evonas.problems.split_cnn.training import TrainingSettings
+from evonas.problems.split_cnn.weights import cache_folder, load_or_train
 from evonas.space import FloatArray, Genome, Value
-from problems import devices, links
-from problems.split_cnn import architecture, datasets, layers
-from problems.split_cnn.architecture import Architecture, SupernetConfig
-from problems.split_cnn.datasets import Dataset
-from problems.split_cnn.deploy import deploy
-from problems.split_cnn.evaluator import Evaluator, Images, Labels, Pair, Prepared, views
-from problems.split_cnn.measure import reference_ms
-from problems.split_cnn.predicted import TIMED, PredictedTimes
-from problems.split_cnn.supernet import CALIBRATION_IMAGES
-from problems.split_cnn.training import TrainingSettings
-from problems.split_cnn.weights import cache_folder, load_or_train
 
 VERIFICATION_IMAGES = 128
 """Validation images that an exported pair is verified on."""

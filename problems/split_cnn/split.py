@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from problems.split_cnn.quantise import CALIBRATION_IMAGES, Quantiser
-from problems.split_cnn.subnet import SubNet
+from evonas.problems.split_cnn.quantise import CALIBRATION_IMAGES, Quantiser
+from evonas.problems.split_cnn.subnet import SubNet
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +34,8 @@ class Split:
             cut: From 0 (everything on the server) to ``subnet.last_cut``.
             bits: Of the payload; without effect at the last cut.
             images: Training images, shape (images, channels, height, width), float32; the first
-                :data:`~problems.split_cnn.quantise.CALIBRATION_IMAGES` are used. With ``None``
-                the payload has the right size, but no ranges.
+                :data:`~evonas.problems.split_cnn.quantise.CALIBRATION_IMAGES` are used. With
+                ``None`` the payload has the right size, but no ranges.
         """
         if cut == subnet.last_cut:
             bits = 32

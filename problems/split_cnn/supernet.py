@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from evonas.errors import DataError
-from problems.split_cnn.architecture import Architecture, SupernetConfig
-from problems.split_cnn.subnet import Block, Classifier, Conv, SubNet
+from evonas.problems.split_cnn.architecture import Architecture, SupernetConfig
+from evonas.problems.split_cnn.subnet import Block, Classifier, Conv, SubNet
 
 Array = NDArray[np.float32]
 

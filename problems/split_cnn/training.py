@@ -25,8 +25,8 @@ from torch.nn import functional
 
 from evonas.errors import ConfigError, WorkError
 from evonas.problem import Report
-from problems.split_cnn.architecture import Architecture, SupernetConfig, largest, smallest
-from problems.split_cnn.supernet import Supernet
+from evonas.problems.split_cnn.architecture import Architecture, SupernetConfig, largest, smallest
+from evonas.problems.split_cnn.supernet import Supernet
 
 REPORT_SECONDS = 3.0
 

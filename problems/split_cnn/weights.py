@@ -24,11 +24,11 @@ from platformdirs import user_cache_path
 
 from evonas.errors import ConfigError, DataError
 from evonas.problem import Report
-from problems.split_cnn import architecture, supernet, training
-from problems.split_cnn.architecture import SupernetConfig
-from problems.split_cnn.datasets import Dataset
-from problems.split_cnn.supernet import Supernet
-from problems.split_cnn.training import TrainingSettings, train
+from evonas.problems.split_cnn import architecture, supernet, training
+from evonas.problems.split_cnn.architecture import SupernetConfig
+from evonas.problems.split_cnn.datasets import Dataset
+from evonas.problems.split_cnn.supernet import Supernet
+from evonas.problems.split_cnn.training import TrainingSettings, train
 
 Arrays = dict[str, NDArray[np.float32]]
 

@@ -1,12 +1,12 @@
 """Costs of designs on a new device, from a few probes and what is known of other devices."""
 
-from surrogates.transfer.assessment import Trust
-from surrogates.transfer.joint import JointPredictor
-from surrogates.transfer.monotonicity import Monotonicity, check_monotonicity
-from surrogates.transfer.predictor import Intervals, Predictor
-from surrogates.transfer.proxy import ProxyModel
-from surrogates.transfer.transfer import Transfer, choose_probes
-from surrogates.transfer.views import Views, problem_views
+from evonas.surrogates.transfer.assessment import Trust
+from evonas.surrogates.transfer.joint import JointPredictor
+from evonas.surrogates.transfer.monotonicity import Monotonicity, check_monotonicity
+from evonas.surrogates.transfer.predictor import Intervals, Predictor
+from evonas.surrogates.transfer.proxy import ProxyModel
+from evonas.surrogates.transfer.transfer import Transfer, choose_probes
+from evonas.surrogates.transfer.views import Views, problem_views
 
 __all__ = [
     "Intervals",

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 
 from evonas.space import FloatArray
-from surrogates.transfer.mixture import Mixture, Moments
-from surrogates.transfer.monotonicity import (
+from evonas.surrogates.transfer.mixture import Mixture, Moments
+from evonas.surrogates.transfer.monotonicity import (
     Calibration,
     Monotonicity,
     check_monotonicity,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from surrogates.transfer.priors import Indices
+from evonas.surrogates.transfer.priors import Indices
 
 ELEMENTS = 4_000_000
 """How many are held at once."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from evonas.errors import DataError
 from evonas.space import FloatArray
-from surrogates.transfer.views import Views, as_numbers, as_views
+from evonas.surrogates.transfer.views import Views, as_numbers, as_views
 
 
 def check_views(features: FloatArray | Views, own: Views) -> dict[str, FloatArray]:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from evonas.space import FloatArray
-from surrogates.transfer.mixture import Mixture
-from surrogates.transfer.priors import Key, Priors, take
-from surrogates.transfer.probes import usual
-from surrogates.transfer.views import Views
+from evonas.surrogates.transfer.mixture import Mixture
+from evonas.surrogates.transfer.priors import Key, Priors, take
+from evonas.surrogates.transfer.probes import usual
+from evonas.surrogates.transfer.views import Views
 
 ROWS = 2000
 """Designs that are looked at, at most."""

@@ -6,8 +6,8 @@ import numpy as np
 from scipy.cluster.hierarchy import linkage
 
 from evonas.space import FloatArray
-from surrogates.transfer.additive import FEW, column_costs, with_constant
-from surrogates.transfer.views import Views
+from evonas.surrogates.transfer.additive import FEW, column_costs, with_constant
+from evonas.surrogates.transfer.views import Views
 
 MEASURED, SMOOTH = "", "smooth"
 """Readings: costs as they were measured, and as the devices' own predictors give them."""
@@ -20,7 +20,7 @@ class KnownDevices:
     """Costs of known devices under several readings, relative to each device's median.
 
     Args:
-        views: Of designs, see :data:`surrogates.transfer.views.Views`.
+        views: Of designs, see :data:`evonas.surrogates.transfer.views.Views`.
         costs: Positive and without gaps, shape (designs, devices).
         smooth: Likewise, as the devices' own predictors give them, without the noise.
     """

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from evonas.space import FloatArray
-from surrogates.transfer.blocks import blocks
-from surrogates.transfer.conditioning import RATE, SHAPE, Conditioned, condition
-from surrogates.transfer.links import LINKS, apply_link, invert_link, link_slope
-from surrogates.transfer.priors import At, Indices, Priors, take
+from evonas.surrogates.transfer.blocks import blocks
+from evonas.surrogates.transfer.conditioning import RATE, SHAPE, Conditioned, condition
+from evonas.surrogates.transfer.links import LINKS, apply_link, invert_link, link_slope
+from evonas.surrogates.transfer.priors import At, Indices, Priors, take
 
 OUTLIERS = 0.05
 """Prior probability that a probe is an outlier."""

@@ -14,7 +14,7 @@ from scipy.stats import rankdata
 from sklearn.isotonic import IsotonicRegression
 
 from evonas.space import FloatArray
-from surrogates.transfer.blocks import blocks
+from evonas.surrogates.transfer.blocks import blocks
 
 DRAWS = 500
 """Simulations and bootstrap samples of a test."""

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evonas.device_profile import NORMAL_QUANTILE
+from evonas.devices.profile import NORMAL_QUANTILE
 from evonas.errors import DataError
 from evonas.space import FloatArray
-from surrogates.threads import one_thread
-from surrogates.transfer.assessment import Assessment, Method, Trust
-from surrogates.transfer.checks import check_known, check_views
-from surrogates.transfer.mixture import Mixture
-from surrogates.transfer.monotonicity import Monotonicity
-from surrogates.transfer.priors import At
-from surrogates.transfer.proxy import ProxyModel
-from surrogates.transfer.views import Views
+from evonas.surrogates.threads import one_thread
+from evonas.surrogates.transfer.assessment import Assessment, Method, Trust
+from evonas.surrogates.transfer.checks import check_known, check_views
+from evonas.surrogates.transfer.mixture import Mixture
+from evonas.surrogates.transfer.monotonicity import Monotonicity
+from evonas.surrogates.transfer.priors import At
+from evonas.surrogates.transfer.proxy import ProxyModel
+from evonas.surrogates.transfer.views import Views
 
 if TYPE_CHECKING:
-    from surrogates.transfer.transfer import Transfer
+    from evonas.surrogates.transfer.transfer import Transfer
 
 FORMAT = 2
 """Version of what :meth:`Predictor.save` gives."""
@@ -168,7 +168,7 @@ class Predictor:
         Raises:
             DataError: It is of another version, or something is missing.
         """
-        from surrogates.transfer.transfer import Transfer
+        from evonas.surrogates.transfer.transfer import Transfer
 
         if header.get("format") != FORMAT:
             raise DataError(

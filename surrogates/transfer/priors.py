@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evonas.space import FloatArray
-from surrogates.transfer.known import MEASURED, SMOOTH, KnownDevices
-from surrogates.transfer.links import LINKS, apply_link
-from surrogates.transfer.views import Views
+from evonas.surrogates.transfer.known import MEASURED, SMOOTH, KnownDevices
+from evonas.surrogates.transfer.links import LINKS, apply_link
+from evonas.surrogates.transfer.views import Views
 
 Indices = NDArray[np.int64]
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from evonas.space import FloatArray
-from surrogates.telling import least_variance
-from surrogates.transfer.links import invert_link, link_slope
-from surrogates.transfer.priors import At, Indices, Priors, take
+from evonas.surrogates.initial_design import least_variance
+from evonas.surrogates.transfer.links import invert_link, link_slope
+from evonas.surrogates.transfer.priors import At, Indices, Priors, take
 
 POOL = 800
 """Designs that are considered; more only if so many are measured, or asked for."""

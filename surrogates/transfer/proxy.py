@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from evonas.errors import DataError
 from evonas.space import FloatArray
-from surrogates.transfer.additive import column_costs, with_constant
+from evonas.surrogates.transfer.additive import column_costs, with_constant
 
 ROUNDS = 300
 
@@ -24,8 +24,8 @@ class ProxyModel:
     """Costs that add up, corrected by XGBoost; monotone in named columns.
 
     Non-negative costs of the columns come first (see
-    :func:`surrogates.transfer.additive.column_costs`); gradient-boosted trees (Chen and Guestrin
-    2016) then learn the logarithm of what is left.
+    :func:`evonas.surrogates.transfer.additive.column_costs`); gradient-boosted trees (Chen and
+    Guestrin 2016) then learn the logarithm of what is left.
 
     Args:
         rising: Columns that the cost never falls with (the width knob, say).

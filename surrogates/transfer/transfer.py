@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from evonas.device_profile import NORMAL_QUANTILE
+from evonas.devices.profile import NORMAL_QUANTILE
 from evonas.errors import DataError
 from evonas.space import FloatArray
-from surrogates.threads import one_thread
-from surrogates.transfer.assessment import MEAN, assess
-from surrogates.transfer.checks import check_costs, check_indices, check_spread, check_views
-from surrogates.transfer.experience import LEAST_PROBES, Experience, learn
-from surrogates.transfer.mixture import Mixture, Moments
-from surrogates.transfer.predictor import Predictor, Probes
-from surrogates.transfer.priors import Priors, take
-from surrogates.transfer.probes import choose, usual
-from surrogates.transfer.proxy import ProxyModel
-from surrogates.transfer.views import Views, as_numbers, as_views
+from evonas.surrogates.threads import one_thread
+from evonas.surrogates.transfer.assessment import MEAN, assess
+from evonas.surrogates.transfer.checks import check_costs, check_indices, check_spread, check_views
+from evonas.surrogates.transfer.experience import LEAST_PROBES, Experience, learn
+from evonas.surrogates.transfer.mixture import Mixture, Moments
+from evonas.surrogates.transfer.predictor import Predictor, Probes
+from evonas.surrogates.transfer.priors import Priors, take
+from evonas.surrogates.transfer.probes import choose, usual
+from evonas.surrogates.transfer.proxy import ProxyModel
+from evonas.surrogates.transfer.views import Views, as_numbers, as_views
 
 MODEL_ROWS = 4000
 """Designs that a known device's predictor is trained on, at most."""
@@ -39,7 +39,7 @@ class Transfer:
 
     Args:
         features: Array of shape (designs, columns), or several views of the designs (see
-            :data:`surrogates.transfer.views.Views`).
+            :data:`evonas.surrogates.transfer.views.Views`).
         known: Costs (latency in ms, energy in mJ) of the designs on known devices, positive,
             shape (designs, devices); NaN where a device lacks a design. ``None``: no device.
         families: One a device; devices of one family (batch sizes of one chip, say) are left out
@@ -140,7 +140,7 @@ class Transfer:
         models: list[ProxyModel],
         header: Mapping[str, Any],
     ) -> Transfer:
-        """Rebuild from what :meth:`surrogates.transfer.Predictor.save` gave."""
+        """Rebuild from what :meth:`evonas.surrogates.transfer.Predictor.save` gave."""
         return cls(
             views,
             known,

@@ -9,7 +9,7 @@ import numpy as np
 from evonas import Genome, Problem
 from evonas.errors import DataError
 from evonas.space import FloatArray
-from surrogates.features import checked_view, feature_views, space_views
+from evonas.surrogates.encoding import checked_view, feature_views, space_views
 
 Views = Mapping[str, FloatArray]
 """Name -> features of the same designs, shape (designs, columns of the view).

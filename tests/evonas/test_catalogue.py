@@ -3,7 +3,7 @@
 import pytest
 
 from evonas import Choice, Integer, Metric, Objective, Problem, Space
-from evonas.catalogue import Catalogue
+from evonas.optimizers.catalogue import Catalogue
 from evonas.space import genome_key
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evonas.device_profile import FORMAT, Profile, load
+from evonas.devices.profile import FORMAT, Profile, load
 from evonas.errors import DataError
 
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 import evonas
 from evonas import Choice, Constraint, Integer, Metric, Objective, Real, Space
-from evonas.front import Front
 from evonas.records import Candidate, Evaluation, Status
+from evonas.run.front import Front
 
 QUIET = {"report": lambda line: None}
 

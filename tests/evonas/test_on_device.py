@@ -9,9 +9,9 @@ import pytest
 
 import evonas
 from evonas import Integer, Metric, Objective, Space, Status, Task
-from evonas.device_profile import Profile
-from evonas.on_device import OnDevice
-from runners.worker import evaluate
+from evonas.devices.problem import OnDevice
+from evonas.devices.profile import Profile
+from evonas.runners.evaluate import evaluate
 
 
 class Board(Profile):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from evonas.outcome import wilson_interval
+from evonas.run.diagnostics import wilson_interval
 
 
 @given(st.integers(1, 400), st.data())

@@ -6,7 +6,7 @@ import pytest
 
 import evonas
 from evonas import plugins, references
-from problems.toy import ZDT1, Blocks
+from evonas.problems.toy import ZDT1, Blocks
 
 SOURCE = """
     import evonas
@@ -44,7 +44,7 @@ def file(tmp_path, monkeypatch):
 
 def test_a_problem_is_found_by_name_module_and_file(file):
     assert isinstance(references.load_problem("blocks"), Blocks)
-    assert isinstance(references.load_problem("problems.toy:ZDT1"), ZDT1)
+    assert isinstance(references.load_problem("evonas.problems.toy:ZDT1"), ZDT1)
     mine = references.load_problem(f"{file}:Mine", {"offset": 1.5})
     assert mine.evaluate({"width": 2}, ["error"]) == {"error": 3.5}
     assert mine.space.size == 7
@@ -59,8 +59,8 @@ def test_a_file_is_loaded_once(file):
     [
         ("blcoks", {}, "unknown problem 'blcoks'; did you mean 'blocks'"),
         ("no_such_module:Mine", {}, "module 'no_such_module' does not import"),
-        ("problems.toy:Block", {}, "has no class 'Block'; did you mean 'Blocks'"),
-        ("problems.toy:math", {}, "is not a subclass of evonas.Problem"),
+        ("evonas.problems.toy:Block", {}, "has no class 'Block'; did you mean 'Blocks'"),
+        ("evonas.problems.toy:math", {}, "is not a subclass of evonas.Problem"),
         ("missing.py:Mine", {}, "there is no file 'missing.py'"),
         ("{file}", {}, "names a file; add the class"),
         ("{file}:Mien", {}, "has no class 'Mien'; did you mean 'Mine'"),
@@ -88,7 +88,7 @@ def test_a_file_that_does_not_load_is_said_with_its_reason(tmp_path):
 def test_a_plugin_that_fails_is_reported_and_the_rest_goes_on(monkeypatch):
     group = "evonas.problems"
     points = [
-        EntryPoint("good", "problems.toy:Blocks", group),
+        EntryPoint("good", "evonas.problems.toy:Blocks", group),
         EntryPoint("bad", "no_such_package:Thing", group),
     ]
     monkeypatch.setattr(plugins, "entry_points", lambda group: points)

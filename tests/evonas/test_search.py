@@ -18,14 +18,14 @@ import pytest
 
 import evonas
 from evonas import Evaluation, Status
-from evonas.front import Front
-from evonas.journal import TABLES, Journal
-from evonas.lock import is_locked, take_lock
-from evonas.nsga2 import NSGA2
+from evonas.optimizers.nsga2 import NSGA2
 from evonas.pareto import hypervolume
+from evonas.problems.toy import ZDT1, BinhKorn, Blocks
 from evonas.records import Candidate
+from evonas.run.front import Front
+from evonas.run.journal import TABLES, Journal
+from evonas.run.lock import is_locked, take_lock
 from evonas.space import genome_key
-from problems.toy import ZDT1, BinhKorn, Blocks
 
 QUIET = {"report": lambda line: None}
 
@@ -224,7 +224,7 @@ def test_a_failure_is_counted_and_never_told():
             super().tell(evaluations)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("evonas.engine.NSGA2", Spy)
+        patch.setattr("evonas.engine.api.NSGA2", Spy)
         run = evonas.search(Fragile(), evaluations=200, runner=fake(), **QUIET)
     status = run.status()
     assert status["failed"] > 0
@@ -327,7 +327,7 @@ def test_an_asynchronous_search_keeps_every_committed_evaluation(tmp_path):
 def test_killed_by_the_system_it_resumes_to_the_same_end(tmp_path):
     program = (
         "import sys, time, evonas\n"
-        "from problems.toy import Blocks\n"
+        "from evonas.problems.toy import Blocks\n"
         "class Slow(Blocks):\n"
         "    def evaluate(self, genome, metrics):\n"
         "        time.sleep(0.01)\n"
@@ -447,7 +447,7 @@ def test_a_full_disk_is_said_in_a_sentence_and_the_run_goes_on_later(uninterrupt
 def test_a_disk_that_is_full_at_the_start_costs_no_run(tmp_path, monkeypatch):
     evonas.search(Blocks(), evaluations=20, out=tmp_path / "run", **QUIET)
     before = record(tmp_path / "run")
-    monkeypatch.setattr("evonas.journal.TABLES", f"PRAGMA max_page_count = 3; {TABLES}")
+    monkeypatch.setattr("evonas.run.journal.TABLES", f"PRAGMA max_page_count = 3; {TABLES}")
     with pytest.raises(evonas.WorkError, match=r"no journal can be written .*full.*make room"):
         evonas.search(Blocks(), evaluations=20, out=tmp_path / "run", overwrite=True, **QUIET)
     assert record(tmp_path / "run") == before
@@ -583,7 +583,7 @@ def test_a_run_stays_until_all_else_is_done_to_replace_it(tmp_path, monkeypatch)
     def stop(*_):
         raise Power
 
-    for place in ("evonas.journal._fill", "evonas.run_files.shutil.rmtree"):
+    for place in ("evonas.run.journal._fill", "evonas.run.layout.shutil.rmtree"):
         with monkeypatch.context() as patch:
             patch.setattr(place, stop)
             with pytest.raises(Power):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from problems.split_cnn.subnet import Block, Classifier, Conv, SubNet
+from evonas.problems.split_cnn.subnet import Block, Classifier, Conv, SubNet
 
 
 def random_conv(rng, inputs, outputs, kernel=1, *, stride=1, groups=1, relu=True):

@@ -4,8 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evonas.errors import ConfigError
-from evonas.space import genome_key
-from problems.split_cnn.architecture import (
+from evonas.problems.split_cnn.architecture import (
     CHANNEL_STEP,
     SupernetConfig,
     architecture,
@@ -15,6 +14,7 @@ from problems.split_cnn.architecture import (
     smallest,
     space,
 )
+from evonas.space import genome_key
 
 CONFIG = SupernetConfig()
 SPACE = space(CONFIG)

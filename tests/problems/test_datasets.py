@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from evonas.errors import DataError
-from problems.split_cnn.datasets import load, resize
+from evonas.problems.split_cnn.datasets import load, resize
 
 RNG = np.random.default_rng(0)
 

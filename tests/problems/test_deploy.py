@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from evonas.errors import WorkError
-from problems.split_cnn import deploy as deploy_module
-from problems.split_cnn.deploy import deploy, verify
-from problems.split_cnn.graphs import head_model, tail_model
-from problems.split_cnn.measure import session
-from problems.split_cnn.quantise import BITS
-from problems.split_cnn.split import Split
+from evonas.problems.split_cnn import deploy as deploy_module
+from evonas.problems.split_cnn.deploy import deploy, verify
+from evonas.problems.split_cnn.graphs import head_model, tail_model
+from evonas.problems.split_cnn.measure import session
+from evonas.problems.split_cnn.quantise import BITS
+from evonas.problems.split_cnn.split import Split
 
 CLASSES = ("a", "b", "c", "d", "e")
 GENOME = {"width": 0.5, "split": 3}

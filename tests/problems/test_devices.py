@@ -2,9 +2,9 @@ import math
 
 import pytest
 
-from evonas.device_profile import FORMAT, Profile
+from evonas.devices.presets import DEVICES, Device, device
+from evonas.devices.profile import FORMAT, Profile
 from evonas.errors import ConfigError
-from problems.devices import DEVICES, Device, device
 
 
 @pytest.mark.parametrize("name", DEVICES)

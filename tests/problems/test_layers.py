@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from problems.split_cnn import layers
-from problems.split_cnn.quantise import Quantiser
-from problems.split_cnn.split import Split
+from evonas.problems.split_cnn import layers
+from evonas.problems.split_cnn.quantise import Quantiser
+from evonas.problems.split_cnn.split import Split
 
 
 def split_at(subnet, cut, bits=32):

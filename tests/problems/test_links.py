@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evonas.devices.links import LINKS, Link, link
 from evonas.errors import ConfigError
-from problems.links import LINKS, Link, link
 
 
 @pytest.mark.parametrize("name", LINKS)

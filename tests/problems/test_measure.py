@@ -4,10 +4,10 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from problems.split_cnn import measure
-from problems.split_cnn.graphs import head_model
-from problems.split_cnn.measure import Stopwatch, reference_ms, session
-from problems.split_cnn.split import Split
+from evonas.problems.split_cnn import measure
+from evonas.problems.split_cnn.graphs import head_model
+from evonas.problems.split_cnn.measure import Stopwatch, reference_ms, session
+from evonas.problems.split_cnn.split import Split
 
 REFERENCE_MS, CALL_MS = 0.2, 0.004
 

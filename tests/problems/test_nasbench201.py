@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from evonas import DataError
 from evonas.memory import Memory
-from evonas.records import Candidate, Evaluation, Status
-from problems.nasbench201 import (
+from evonas.problems.nasbench201 import (
     EDGES,
     OPERATIONS,
     NASBench201,
@@ -21,6 +20,7 @@ from problems.nasbench201 import (
     network_cost,
     signature,
 )
+from evonas.records import Candidate, Evaluation, Status
 
 TABLE = Path(__file__).parents[3] / "shared" / "data" / "nasbench201.parquet"
 

@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from problems.nasbench201 import EDGES, OPERATIONS, NASBench201, folded_part, live_part, signature
+from evonas.problems.nasbench201 import (
+    EDGES,
+    OPERATIONS,
+    NASBench201,
+    folded_part,
+    live_part,
+    signature,
+)
 
 
 def test_readings_of_a_graph():

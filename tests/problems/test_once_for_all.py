@@ -6,8 +6,8 @@ import pytest
 
 from evonas import SpaceError
 from evonas.errors import DataError
-from problems.once_for_all import DEPTHS, EXPANSIONS, GENES, KERNELS, OnceForAll
-from problems.table import TableProblem
+from evonas.problems.once_for_all import DEPTHS, EXPANSIONS, GENES, KERNELS, OnceForAll
+from evonas.problems.table import TableProblem
 
 
 @pytest.fixture

@@ -5,20 +5,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from evonas.testing.suites import ProblemSuite, sample_designs
 
-from evonas import device_profile, plugins
-from evonas.device_profile import DEVICES, Profile
+from evonas import plugins
+from evonas.devices import links
+from evonas.devices import profile as device_profile
+from evonas.devices.profile import DEVICES, Profile
 from evonas.errors import ConfigError, DataError, EvonasError, ProblemError, WorkError
 from evonas.problem import check_problem
+from evonas.problems.split_cnn import problem as problem_module
+from evonas.problems.split_cnn.evaluator import Evaluator, views
+from evonas.problems.split_cnn.measure import session
+from evonas.problems.split_cnn.problem import TIMES, SplitCNN
+from evonas.problems.split_cnn.supernet import Supernet
+from evonas.problems.split_cnn.weights import load_or_train
 from evonas.references import load_problem
-from evonas.testing import ProblemSuite, sample_designs
-from problems import links
-from problems.split_cnn import problem as problem_module
-from problems.split_cnn.evaluator import Evaluator, views
-from problems.split_cnn.measure import session
-from problems.split_cnn.problem import TIMES, SplitCNN
-from problems.split_cnn.supernet import Supernet
-from problems.split_cnn.weights import load_or_train
 
 DESIGN = {
     **{f"depth{stage}": 2 for stage in (1, 2, 3)},
@@ -240,7 +241,7 @@ def test_a_pair_that_is_wrong_is_not_exported(make, tmp_path, monkeypatch):
     def refuse(*arguments):
         raise WorkError("scores differ")
 
-    monkeypatch.setattr("problems.split_cnn.deploy.verify", refuse)
+    monkeypatch.setattr("evonas.problems.split_cnn.deploy.verify", refuse)
     with pytest.raises(WorkError, match="scores differ"):
         make().export(DESIGN, tmp_path)
     assert not list(tmp_path.iterdir())

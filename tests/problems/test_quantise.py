@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from problems.split_cnn.quantise import SMALLEST_RANGE, Quantiser
+from evonas.problems.split_cnn.quantise import SMALLEST_RANGE, Quantiser
 
 SHAPES = st.tuples(st.integers(1, 5), st.integers(1, 4), st.integers(1, 5))
 

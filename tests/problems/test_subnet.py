@@ -4,7 +4,7 @@ import pickle
 import numpy as np
 import torch
 
-from problems.split_cnn.subnet import Block, Classifier, Conv, SubNet
+from evonas.problems.split_cnn.subnet import Block, Classifier, Conv, SubNet
 
 
 def ones(outputs, inputs, kernel=1, *, stride=1, groups=1, relu=False):

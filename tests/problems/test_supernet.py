@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evonas.errors import DataError
-from problems.split_cnn.architecture import Architecture, SupernetConfig, largest, smallest
-from problems.split_cnn.supernet import CALIBRATION_IMAGES, Supernet
+from evonas.problems.split_cnn.architecture import Architecture, SupernetConfig, largest, smallest
+from evonas.problems.split_cnn.supernet import CALIBRATION_IMAGES, Supernet
 
 CONFIG = SupernetConfig()
 MIDDLE = Architecture((2, 2, 2), (3, 5, 3), (4, 3, 6), 0.6)

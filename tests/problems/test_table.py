@@ -5,11 +5,11 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from evonas.testing.suites import ProblemSuite
 
 import evonas
 from evonas import Choice, ConfigError, DataError, Integer, Real
-from evonas.testing import ProblemSuite
-from problems.table import TableProblem
+from evonas.problems.table import TableProblem
 
 ROWS = [
     {"depth": depth, "kernel": kernel, "pool": pool, "accuracy": 50.0 + depth * kernel,
@@ -321,7 +321,7 @@ def test_a_run_is_not_resumed_on_a_table_with_other_values(tmp_path, monkeypatch
     rows = pd.DataFrame({"depth": range(30), "accuracy": np.arange(30) / 7, "ms": range(30)})
     rows.to_csv("table.csv", index=False)
     options = {"table": "table.csv", "genes": "depth", "maximise": "accuracy", "minimise": "ms"}
-    told = {"reference": "problems.table:TableProblem", "options": options}
+    told = {"reference": "evonas.problems.table:TableProblem", "options": options}
     quiet = {"report": lambda line: None}
     evonas.search(
         TableProblem(**options), evaluations=10, population=10, out="run", **told, **quiet

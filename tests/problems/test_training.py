@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from evonas.errors import ConfigError, WorkError
-from problems.split_cnn import training
-from problems.split_cnn.architecture import SupernetConfig, largest, smallest
-from problems.split_cnn.datasets import load
-from problems.split_cnn.supernet import Supernet
-from problems.split_cnn.training import TrainingSettings, random_architecture, train
+from evonas.problems.split_cnn import training
+from evonas.problems.split_cnn.architecture import SupernetConfig, largest, smallest
+from evonas.problems.split_cnn.datasets import load
+from evonas.problems.split_cnn.supernet import Supernet
+from evonas.problems.split_cnn.training import TrainingSettings, random_architecture, train
 
 TINY = SupernetConfig(image=(1, 8, 8), classes=2, channels=(16, 24), depths=(1, 2), stem=4)
 QUICK = TrainingSettings(epochs=2, batch=8)

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from evonas.errors import ConfigError
-from problems.split_cnn import training, weights
-from problems.split_cnn.architecture import SupernetConfig
-from problems.split_cnn.datasets import Dataset
-from problems.split_cnn.training import TrainingSettings
-from problems.split_cnn.weights import cache_folder, key, load_or_train
+from evonas.problems.split_cnn import training, weights
+from evonas.problems.split_cnn.architecture import SupernetConfig
+from evonas.problems.split_cnn.datasets import Dataset
+from evonas.problems.split_cnn.training import TrainingSettings
+from evonas.problems.split_cnn.weights import cache_folder, key, load_or_train
 
 CONFIG = SupernetConfig(image=(1, 8, 8), classes=2, channels=(16,), depths=(1, 1), stem=4)
 SETTINGS = TrainingSettings(epochs=1, batch=4)

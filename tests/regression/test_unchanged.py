@@ -25,18 +25,18 @@ from threadpoolctl import threadpool_info
 
 import evonas
 from evonas import Choice, Integer, Metric, Objective, Problem, Space
+from evonas.problems.nasbench201 import EDGES, NASBench201
+from evonas.problems.once_for_all import OnceForAll
+from evonas.problems.split_cnn import problem as split_cnn
+from evonas.problems.split_cnn.evaluator import Evaluator
+from evonas.problems.split_cnn.problem import SplitCNN
+from evonas.problems.split_cnn.supernet import Supernet
+from evonas.problems.table import TableProblem
+from evonas.problems.toy import BinhKorn, Blocks
+from evonas.runners.kit import fit as profiles
+from evonas.runners.kit import make as kits
+from evonas.runners.kit.formats import Kit, Measured, Result
 from evonas.space import genome_key
-from problems.nasbench201 import EDGES, NASBench201
-from problems.once_for_all import OnceForAll
-from problems.split_cnn import problem as split_cnn
-from problems.split_cnn.evaluator import Evaluator
-from problems.split_cnn.problem import SplitCNN
-from problems.split_cnn.supernet import Supernet
-from problems.table import TableProblem
-from problems.toy import BinhKorn, Blocks
-from runners.device import kit as kits
-from runners.device import profile as profiles
-from runners.device.formats import Kit, Measured, Result
 
 RECORDED = Path(__file__).with_name("recorded")
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -64,7 +64,7 @@ def digits(**options):
 
     with (
         mock.patch.object(split_cnn, "load_or_train", random_weights),
-        mock.patch.object(split_cnn, "reference_ms", lambda folder: 0.1),
+        mock.patch.object(split_cnn, "reference_ms", return_value=0.1),
         mock.patch.object(Evaluator, "times", times),
     ):
         yield SplitCNN(validation_images=100, **options)

@@ -13,8 +13,8 @@ import numpy as np
 
 import evonas
 from evonas import Integer, Metric, Objective, Problem, Space
-from runners.ray_actor import Patience
-from runners.ray_pool import RayRunner
+from evonas.runners.ray.actor import Patience
+from evonas.runners.ray.pool import RayRunner
 
 PATIENCE = Patience(poll=1.0, answer=6.0, start=90.0, others=60.0, head=6.0, look=0.5)
 

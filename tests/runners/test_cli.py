@@ -12,14 +12,14 @@ import pytest
 import yaml
 
 from evonas import plugins
-from evonas.lock import take_lock
-from runners.cli import main
+from evonas.run.lock import take_lock
+from evonas.runners.cli.main import main
 
 PROBLEM = """
     import os
     import signal
 
-    from evonas import DataError, InfeasibleError, Integer, Metric, Objective, Problem, Space
+    from evonas import (DataError, InfeasibleError, Integer, Metric, Objective, Problem, Space)
 
 
     class Tent(Problem):

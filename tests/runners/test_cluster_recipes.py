@@ -17,7 +17,7 @@ import yaml
 from ray.scripts.scripts import cli as ray_cli
 
 from evonas import Run
-from runners.cli import app
+from evonas.runners.cli.main import app
 
 FOLDER = Path(__file__).parents[2] / "runners" / "cluster"
 RAY_UP = ["own_machines.yaml", "aws.yaml"]
@@ -127,7 +127,7 @@ def test_the_slurm_script_searches_and_goes_on_where_srun_is_this_machine(tmp_pa
         "srun": '#!/bin/sh\nshift\nexport SLURM_NODEID=0\nexec "$@"\n',
         "python": f'#!/bin/sh\nexec {sys.executable} "$@"\n',
         "ray": f'#!/bin/sh\nexec {here}/ray "$@"\n',
-        "evonas": f"#!{sys.executable}\nfrom runners.cli import main\nraise SystemExit(main())\n",
+        "evonas": f'#!/bin/sh\nexec {sys.executable} -m evonas "$@"\n',
     }
     for name, text in scripts.items():
         (commands / name).write_text(text)

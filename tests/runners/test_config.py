@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evonas.errors import ConfigError
-from runners.config import FILE_NAME, Config, available_cores, make_config, parse_options
+from evonas.host import available_cores
+from evonas.runners.cli.config import FILE_NAME, Config, make_config, parse_options
 
 
 @pytest.fixture

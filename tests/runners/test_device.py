@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 import evonas
-from evonas import device_profile, plugins
-from runners.cli import main
-from runners.device import profile
-from runners.device.formats import Kit, identify
+from evonas import plugins
+from evonas.devices import profile as device_profile
+from evonas.runners.cli.main import main
+from evonas.runners.kit import fit as profile
+from evonas.runners.kit.formats import Kit, identify
 
 PROBLEM = """
     import onnx
@@ -21,8 +22,8 @@ PROBLEM = """
 
     from pathlib import Path
 
-    from evonas import Choice, InfeasibleError, Integer, Metric, Objective, Problem, Space
-    from evonas import device_profile
+    from evonas import (Choice, InfeasibleError, Integer, Metric, Objective, Problem, Space)
+    from evonas.devices import profile as device_profile
 
 
     class Stack(Problem):
@@ -276,7 +277,7 @@ def test_a_further_kit_holds_the_designs_that_a_fit_asks_for(
     def lawless(genome, kind, _):
         return known.setdefault((*genome.values(), kind), float(np.exp(2 * rng.normal())))
 
-    monkeypatch.setattr("runners.device.kit.processor", lambda: "another machine, later")
+    monkeypatch.setattr("evonas.runners.kit.make.processor", lambda: "another machine, later")
     monkeypatch.chdir(tmp_path)
     before = measured(made, lawless)
     results, holds = [before], [{model["design"] for model in before["models"]}]
@@ -760,7 +761,7 @@ def test_a_search_is_not_resumed_on_a_device_that_was_fitted_anew(
     assert on_board(made, monkeypatch, tmp_path) == 0
     again = measured(made)
     again["kit"] = again["made_from"]["kit"] = "another"
-    monkeypatch.setattr("runners.device.formats.identify", lambda content: "another")
+    monkeypatch.setattr("evonas.runners.kit.formats.identify", lambda content: "another")
     assert fit(again)[0] == 0
     capsys.readouterr()
     assert main(["resume", str(tmp_path / "run"), "--evaluations", "40"]) == 2

@@ -14,11 +14,11 @@ import numpy as np
 import onnx
 import pytest
 
-import runners.device
-from runners.device import measure as measure_script
-from runners.device.formats import identify
+import evonas.runners.kit
+from evonas.runners.kit import measure as measure_script
+from evonas.runners.kit.formats import identify
 
-SCRIPT = Path(runners.device.__file__).with_name("measure.py")
+SCRIPT = Path(evonas.runners.kit.__file__).with_name("measure.py")
 
 
 def write_model(path, size, dtype=onnx.TensorProto.FLOAT):

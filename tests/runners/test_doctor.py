@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from runners.cli import main
-from runners.doctor import Diagnosis, NodeReport, _judge, versions
+from evonas.runners.cli.main import main
+from evonas.runners.ray.doctor import Diagnosis, NodeReport, _judge, versions
 
 HERE = {"python": "3.11", "evonas": "0.1.0", "numpy": "2.4.6", "onnxruntime": "1.31.1"}
 GOOD = NodeReport(
@@ -68,7 +68,7 @@ def test_versions_are_those_that_are_installed():
 
 
 PROBLEM = """
-    from evonas import DataError, Integer, Metric, Objective, Problem, Space
+    from evonas import (DataError, Integer, Metric, Objective, Problem, Space)
 
     class NoData(Problem):
         space = Space(Integer("n", 0, 9))

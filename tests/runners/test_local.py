@@ -11,8 +11,8 @@ import pytest
 
 from evonas.errors import ProblemError, UsageError, WorkError
 from evonas.records import Status
-from evonas.testing_runner import Misbehaving, RunnerSuite, collect, task
-from runners.local import ProcessRunner, SerialRunner
+from evonas.runners.local import ProcessRunner, SerialRunner
+from evonas.testing.runner import Misbehaving, RunnerSuite, collect, task
 
 
 class TestSerialRunner(RunnerSuite):
@@ -245,8 +245,8 @@ def test_workers_end_with_a_parent_that_is_killed_and_need_no_main_guard(tmp_pat
     script.write_text(
         textwrap.dedent("""
             import subprocess, sys
-            from evonas.testing_runner import Misbehaving, collect, task
-            from runners.local import ProcessRunner
+            from evonas.testing.runner import Misbehaving, collect, task
+            from evonas.runners.local import ProcessRunner
 
             class Mine(Misbehaving):
                 def evaluate(self, genome, metrics):

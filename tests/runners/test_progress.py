@@ -3,8 +3,8 @@ import io
 import pytest
 from rich.console import Console
 
-from evonas.loop import Progress
-from runners.progress import SECONDS_BETWEEN_LINES, ProgressDisplay, summary
+from evonas.engine.loop import Progress
+from evonas.runners.cli.progress import SECONDS_BETWEEN_LINES, ProgressDisplay, summary
 
 
 def progress(share=0.5, state="running", failed=0):

@@ -15,7 +15,7 @@ import pytest
 
 from evonas import Run
 from evonas.errors import EvonasError
-from runners.ray_cluster import answers
+from evonas.runners.ray.cluster import answers
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +52,7 @@ def evonas(tmp_path):
     started = []
 
     def start(*arguments):
-        program = "import sys; from runners.cli import main; sys.exit(main())"
+        program = "import sys; from evonas.runners.cli.main import main; sys.exit(main())"
         process = subprocess.Popen(
             [sys.executable, "-c", program, *arguments],
             cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

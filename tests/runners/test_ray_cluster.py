@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evonas.errors import UsageError
-from problems.toy import ZDT1
-from runners import ray_cluster
-from runners.ray_cluster import (
+from evonas.problems.toy import ZDT1
+from evonas.runners.ray import cluster as ray_cluster
+from evonas.runners.ray.cluster import (
     Quarantine,
     answers,
     copy_sources,

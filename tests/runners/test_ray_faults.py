@@ -13,7 +13,7 @@ from ray.cluster_utils import Cluster
 
 from evonas import Run, Status
 from evonas.errors import EvonasError
-from evonas.journal import Journal
+from evonas.run.journal import Journal
 
 pytestmark = [
     pytest.mark.slow,

@@ -10,13 +10,13 @@ import ray
 
 import evonas
 from evonas.errors import DataError, ProblemError, UsageError, WorkError
+from evonas.problems.toy import ZDT1
 from evonas.records import Status
-from evonas.testing_runner import Misbehaving, RunnerSuite, collect, task
-from problems.toy import ZDT1
-from runners import ray_actor
-from runners.ray_actor import Patience
-from runners.ray_cluster import joined
-from runners.ray_pool import RayRunner
+from evonas.runners.ray import actor as ray_actor
+from evonas.runners.ray.actor import Patience
+from evonas.runners.ray.cluster import joined
+from evonas.runners.ray.pool import RayRunner
+from evonas.testing.runner import Misbehaving, RunnerSuite, collect, task
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,8 @@ import torch
 from evonas.host import worker_name
 from evonas.problem import Metric, Objective, Problem
 from evonas.records import Candidate, Status, Task
+from evonas.runners.evaluate import ONE_THREAD, describe_exception, evaluate
 from evonas.space import Integer, Space
-from runners.worker import ONE_THREAD, describe_exception, evaluate
 
 
 class Returns(Problem):
@@ -98,7 +98,7 @@ def test_workers_are_named_after_host_and_process():
 
 def test_one_thread_holds_for_libraries_that_are_loaded_before_and_after():
     program = (
-        "import torch; from runners.worker import use_one_thread; use_one_thread(); import os; "
+        "import os, torch; from evonas.runners.evaluate import use_one_thread; use_one_thread(); "
         "print(torch.get_num_threads(), os.environ['OMP_NUM_THREADS'])"
     )
     environment = {k: v for k, v in os.environ.items() if k not in ONE_THREAD}

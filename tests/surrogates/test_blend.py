@@ -10,11 +10,9 @@ from threadpoolctl import threadpool_limits
 
 from evonas import Choice, Integer, Metric, Objective, Problem, Real, Space
 from evonas.errors import ProblemError
-from evonas.outcome import rank_agreement
-from evonas.scaling import SCALINGS
-from problems.toy import Blocks
-from surrogates.blend import Blend
-from surrogates.features import (
+from evonas.problems.toy import Blocks
+from evonas.run.diagnostics import rank_agreement
+from evonas.surrogates.encoding import (
     Group,
     metric_groups,
     monotone_genes,
@@ -22,11 +20,13 @@ from surrogates.features import (
     space_groups,
     space_views,
 )
-from surrogates.gaussian_process import GaussianProcess
-from surrogates.kernel import Kernel, Layout, expected
-from surrogates.likelihood import LogLikelihood
-from surrogates.metric_models import MetricModels
-from surrogates.trees import Trees
+from evonas.surrogates.ensemble import Blend
+from evonas.surrogates.metric_models import MetricModels
+from evonas.surrogates.process.kernel import Kernel, Layout, expected
+from evonas.surrogates.process.likelihood import LogLikelihood
+from evonas.surrogates.process.regression import GaussianProcess
+from evonas.surrogates.scaling import SCALINGS
+from evonas.surrogates.trees import Trees
 
 
 def noisy_plane(rows, seed=0, columns=6, noise=0.3):
@@ -491,7 +491,7 @@ def test_models_do_their_algebra_on_one_thread(monkeypatch, blas_threads):
             threads.append(blas_threads())
             return super().predict(features)
 
-    monkeypatch.setattr("surrogates.blend.GaussianProcess", Watching)
+    monkeypatch.setattr("evonas.surrogates.ensemble.GaussianProcess", Watching)
     problem = Net()
     codes = problem.space.sample(12, np.random.default_rng(0))
     genomes = [problem.space.decode(code) for code in codes]

@@ -7,15 +7,15 @@ import pytest
 
 import evonas
 from evonas import Evaluation, Status
-from evonas.forecast import Forecast
-from evonas.gate import SurrogateGate
-from evonas.journal import Journal
-from evonas.lookahead import LookAhead, extremes, neighbours, opening_designs
-from evonas.outcome import surrogate_report
+from evonas.acquisition.gate import SurrogateGate
+from evonas.acquisition.posterior import Forecast
+from evonas.optimizers.lookahead import LookAhead, extremes, neighbours, opening_designs
+from evonas.problems.toy import ZDT1, BinhKorn, Blocks
 from evonas.records import Candidate, Decision, Prediction, Verdict
+from evonas.run.diagnostics import surrogate_report
+from evonas.run.journal import Journal
 from evonas.space import Choice, Space, genome_key
-from problems.toy import ZDT1, BinhKorn, Blocks
-from surrogates.metric_models import MetricModels
+from evonas.surrogates.metric_models import MetricModels
 
 QUIET = {"report": lambda line: None}
 OPTIONS = {"evaluations": 44, "offspring": 8, "seed": 3, "surrogate": "default", **QUIET}
@@ -653,7 +653,7 @@ def test_looking_ahead_finds_what_the_surrogate_promises():
     found = {genome_key(genome) for genome in ahead.ask(200, seen)}
     assert len(found) == 200
     assert not found & seen
-    best = evonas.front.Front.from_evaluations(
+    best = evonas.run.front.Front.from_evaluations(
         problem.describe(),
         [Evaluation(Candidate(0, g, 0), Status.OK, problem.evaluate(g, names)) for g in unseen],
     )

@@ -3,7 +3,7 @@
 import numpy as np
 
 from evonas import Choice, Objective, Problem, Real, Space
-from surrogates.telling import least_variance, opening
+from evonas.surrogates.initial_design import least_variance, opening
 
 
 def test_without_ties_between_designs_the_most_uncertain_come_first():

@@ -10,7 +10,7 @@ from scipy.stats import cauchy, multivariate_t
 from threadpoolctl import threadpool_limits
 
 from evonas.errors import DataError
-from surrogates.transfer import (
+from evonas.surrogates.transfer import (
     JointPredictor,
     Predictor,
     ProxyModel,
@@ -19,11 +19,11 @@ from surrogates.transfer import (
     check_monotonicity,
     choose_probes,
 )
-from surrogates.transfer.additive import column_costs
-from surrogates.transfer.known import KnownDevices
-from surrogates.transfer.mixture import OUTLIER_WIDTH, OUTLIERS, RATE, SHAPE, Mixture
-from surrogates.transfer.monotonicity import Calibration, rank_correlation
-from surrogates.transfer.priors import Priors, take
+from evonas.surrogates.transfer.additive import column_costs
+from evonas.surrogates.transfer.known import KnownDevices
+from evonas.surrogates.transfer.mixture import OUTLIER_WIDTH, OUTLIERS, RATE, SHAPE, Mixture
+from evonas.surrogates.transfer.monotonicity import Calibration, rank_correlation
+from evonas.surrogates.transfer.priors import Priors, take
 
 COSTS = np.array([[0.1, 1.0, 3.0, 0.4], [0.2, 2.0, 2.0, 0.6], [0.1, 0.5, 5.0, 2.0]])
 """Of three devices' operations."""
@@ -545,7 +545,7 @@ def test_many_probes_are_looked_at_in_blocks(monkeypatch):
     monkeypatch.setattr(Mixture, "_covariances", watch)
     found = []
     for most in (10**7, 10**5):
-        monkeypatch.setattr("surrogates.transfer.blocks.ELEMENTS", most)
+        monkeypatch.setattr("evonas.surrogates.transfer.blocks.ELEMENTS", most)
         found.append(transfer.fit(range(40), target[:40]))
     assert max(sizes[-10:]) <= 10**5 < max(sizes)
     np.testing.assert_allclose(found[0].predict().mean, found[1].predict().mean, rtol=1e-9)
@@ -559,7 +559,7 @@ def test_sifting_candidates_again_leaves_those_that_count(monkeypatch):
     transfer = Transfer(views, known)
     found = []
     for sieves in (((16, 1500), (64, 200)), ((16, 1500),)):
-        monkeypatch.setattr("surrogates.transfer.mixture.SIFTED", sieves)
+        monkeypatch.setattr("evonas.surrogates.transfer.mixture.SIFTED", sieves)
         mixture = transfer.fit(range(90), measured)._mixture
         assert (~mixture.used).nonzero()[0].tolist() == [5, 70]
         found.append(mixture)
@@ -604,8 +604,8 @@ def test_transfer_does_its_algebra_on_one_thread(monkeypatch, blas_threads):
             threads.append(blas_threads())
             return super().predict(rows)
 
-    monkeypatch.setattr("surrogates.transfer.experience.Mixture", Watching)
-    monkeypatch.setattr("surrogates.transfer.transfer.Mixture", Watching)
+    monkeypatch.setattr("evonas.surrogates.transfer.experience.Mixture", Watching)
+    monkeypatch.setattr("evonas.surrogates.transfer.transfer.Mixture", Watching)
     views, known = additive(100)
     with threadpool_limits(2):
         transfer = Transfer(views, known)

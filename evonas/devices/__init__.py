@@ -1,0 +1,1 @@
+"""Devices, links, and what is known of them."""

@@ -1,0 +1,130 @@
+"""Profiles of links between the device and the server.
+
+Sending takes ``round trip + payload / uplink``: the round trip is paid once, for the payload's
+way up and the answer's way down, and the answer is small.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from evonas.devices.numbers import numbers, preset
+from evonas.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link.
+
+    Args:
+        name: How it is called in tables.
+        source: Where its numbers come from.
+        uplink_mbps: Rate from the device to the server, in Mbit/s.
+        round_trip_ms: Round trip of a small message, in ms.
+        transmit_watts: Drawn by the device's radio while it sends, on top of the idle device.
+
+    Raises:
+        ConfigError: The rate is not above 0.
+    """
+
+    name: str
+    source: str
+    uplink_mbps: float
+    round_trip_ms: float
+    transmit_watts: float
+
+    def __post_init__(self) -> None:
+        if not self.uplink_mbps > 0:
+            raise ConfigError(
+                f"uplink_mbps of the link '{self.name}' is {self.uplink_mbps:g}; it must be above 0"
+            )
+
+    def send_ms(self, payload_bytes: float) -> float:
+        """Time to put the payload on the link, in ms."""
+        return payload_bytes * 8 / (self.uplink_mbps * 1e3)
+
+    def total_ms(self, payload_bytes: float) -> float:
+        """Time from the start of sending until an answer is back, the server's work left out.
+
+        Zero when there is no payload, since nothing crosses the link then.
+
+        >>> LINKS["5g"].total_ms(0), LINKS["5g"].total_ms(6250)
+        (0.0, 9.0)
+        """
+        return self.round_trip_ms + self.send_ms(payload_bytes) if payload_bytes else 0.0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name} ({self.uplink_mbps:g} Mbit/s up, {self.round_trip_ms:g} ms round trip): "
+            f"{self.source}"
+        )
+
+
+LINKS = {
+    link.name: link
+    for link in (
+        Link(
+            "5g",
+            "least rate and user-plane latency (4 ms each way) of enhanced mobile broadband, "
+            "Report ITU-R M.2410-0 (2017); radio power 2.5 times LTE's base, after Xu et al., "
+            "'Understanding Operational 5G' (SIGCOMM 2020)",
+            uplink_mbps=50,
+            round_trip_ms=8,
+            transmit_watts=3.2,
+        ),
+        Link(
+            "lte",
+            "median uplink and power model of Huang et al., 'A Close Examination of Performance "
+            "and Power Characteristics of 4G LTE Networks' (MobiSys 2012); round trip within the "
+            "30 to 100 ms of Grigorik, 'High Performance Browser Networking' (2013), chapter 7",
+            uplink_mbps=6,
+            round_trip_ms=70,
+            transmit_watts=3.9,
+        ),
+        Link(
+            "wifi",
+            "uplink of Eshratifar et al., 'JointDNN' (IEEE Transactions on Mobile Computing "
+            "2019); median of the wireless hop of Sui et al., 'Characterizing and Improving WiFi "
+            "Latency in Large-Scale Operational Networks' (MobiSys 2016), server next to the "
+            "access point; power model of Huang et al. (MobiSys 2012)",
+            uplink_mbps=18.88,
+            round_trip_ms=3,
+            transmit_watts=5.5,
+        ),
+        Link(
+            "lte-m",
+            "half-duplex peak rate of category M1, 3GPP release 13; latency of a message at the "
+            "edge of normal coverage, 'Evaluation of LTE-M towards 5G IoT Requirements' (2018); "
+            "radio power assumed: 23 dBm at an efficiency of a quarter",
+            uplink_mbps=0.375,
+            round_trip_ms=100,
+            transmit_watts=0.8,
+        ),
+        Link(
+            "802.15.4",
+            "64.9% of 250 kbit/s, Latré et al., 'Throughput and Delay Analysis of Unslotted IEEE "
+            "802.15.4' (Journal of Networks 2006); round trip assumed: two short frames; radio "
+            "power assumed: 10 mA at 3 V while it sends",
+            uplink_mbps=0.162,
+            round_trip_ms=6,
+            transmit_watts=0.030,
+        ),
+    )
+}
+
+
+def link(text: str) -> Link:
+    """Find a preset by name, or read ``"uplink_mbps=10,round_trip_ms=30,transmit_watts=1"``.
+
+    The radio's power may be left out; it is 1 W then.
+
+    >>> link("uplink_mbps=10,round_trip_ms=30").total_ms(1250)
+    31.0
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    if "=" not in text:
+        return preset("link", text, LINKS)
+    required = ["uplink_mbps", "round_trip_ms"]
+    return Link(text, "as given", **numbers("link", text, required, {"transmit_watts": 1.0}))

@@ -1,0 +1,1 @@
+"""What carries a search out: its settings, the loop, and how it is started and resumed."""

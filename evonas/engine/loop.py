@@ -1,0 +1,372 @@
+"""The loop: ask, gate, remember, run, record, tell.
+
+The loop is asynchronous at heart: a runner takes candidates and hands back whatever has finished.
+A synchronous search waits for the whole batch before it tells the optimizer, in the order of
+proposal, so that its course does not depend on the number of workers or on when it was killed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from evonas.engine.interrupt import StopRequest
+from evonas.errors import UsageError
+from evonas.memory import Memory
+from evonas.problem import Problem
+from evonas.protocols import Gate, Optimizer, Runner
+from evonas.records import Candidate, Decision, Evaluation, Status, Task, Verdict
+from evonas.run.front import cost_array, make_tracker
+from evonas.run.journal import Journal
+from evonas.space import genome_key
+
+POLL_SECONDS = 0.5
+"""How often the loop looks up from waiting, to notice a stop or the end of its time."""
+
+REPORT_SECONDS = 0.2
+"""How often an observer is told, unless working out the hypervolume takes a while by itself."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When a search ends, whichever comes first.
+
+    Args:
+        evaluations: Finished evaluations, failures included.
+        seconds: Wall time over all sessions of the run; what runs by then is finished.
+        generations: Batches of offspring, the opening population being the first.
+
+    Raises:
+        UsageError: None is given, or one is not positive.
+    """
+
+    evaluations: int | None = None
+    seconds: float | None = None
+    generations: int | None = None
+
+    def __post_init__(self) -> None:
+        given = {k: v for k, v in vars(self).items() if v is not None}
+        if not given:
+            raise UsageError("give a budget: evaluations, seconds or generations")
+        for name, value in given.items():
+            if not value > 0:
+                raise UsageError(f"the budget of {name} is {value}; it must be positive")
+
+    def limit(self, population: int, offspring: int) -> float:
+        """Number of evaluations at which the search ends."""
+        limits = [float("inf") if self.evaluations is None else self.evaluations]
+        if self.generations is not None:
+            limits.append(population + (self.generations - 1) * offspring)
+        return min(limits)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a search stands.
+
+    Args:
+        proposed: Designs so far.
+        evaluated: Evaluations so far, failures included.
+        pruned: Designs that the gate has kept from being evaluated.
+        failed: Evaluations that failed or ran out of time.
+        front_size: Members of the front.
+        hypervolume: Relative to the box of the first evaluations, see
+            :class:`evonas.pareto.FrontTracker`.
+        seconds: Wall time over all sessions of the run.
+        share: Part of the budget that is used, from 0 to 1.
+        state: ``running``, ``finished``, ``exhausted`` or ``stopped``.
+    """
+
+    proposed: int
+    evaluated: int
+    pruned: int
+    failed: int
+    front_size: int
+    hypervolume: float
+    seconds: float
+    share: float
+    state: str
+
+
+class Observer(Protocol):
+    """Is told how a search goes."""
+
+    def update(self, progress: Progress) -> None:
+        """Receive where the search stands; called after steps, and when the search ends."""
+
+
+class Search:
+    """One session of a run: starts it, or continues it from what its journal holds.
+
+    Args:
+        problem: Prepared.
+        journal: Open for writing; empty, or of this very run.
+        optimizer: In its initial state; a journal's snapshot is restored into it.
+        gate: Says which candidates are evaluated.
+        runner: Made for the problem; the caller closes it.
+        budget: When to end.
+        population: Candidates in the opening batch.
+        offspring: Candidates in every later batch of a synchronous search.
+        asynchronous: Propose whenever a worker is free, rather than batch by batch.
+        stop: Asked before every step whether to finish what runs and end.
+        grace: Seconds that a stop leaves to what runs, if the runner can wait that briefly;
+            what has not finished by then is evaluated again by a later session.
+        observer: Told how it goes.
+    """
+
+    def __init__(
+        self,
+        *,
+        problem: Problem,
+        journal: Journal,
+        optimizer: Optimizer,
+        gate: Gate,
+        runner: Runner,
+        budget: Budget,
+        population: int,
+        offspring: int,
+        asynchronous: bool,
+        stop: StopRequest,
+        grace: float | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self._problem = problem
+        self._journal = journal
+        self._optimizer = optimizer
+        self._gate = gate
+        self._runner = runner
+        self._budget = budget
+        self._limit = budget.limit(population, offspring)
+        self._population = population
+        self._offspring = offspring
+        self._asynchronous = asynchronous
+        self._stop = stop
+        self._grace = grace
+        self._observer = observer
+
+        self._memory = Memory(problem)
+        self._description = problem.describe()
+        self._tracker = make_tracker(self._description, population)
+        self._seen: set[str] = set()
+        self._pending: dict[int, Candidate] = {}
+        self._waiting: list[Candidate] = []
+        self._untold: list[Evaluation] = []
+        self._batch = 0
+        self._told = 0
+        self._evaluated = 0
+        self._pruned: set[str] = set()
+        self._proposed = 0
+        self._failed = 0
+        self._state = "running"
+        self._seconds_before = 0.0
+        self._considered = 0
+        self._next_report = 0.0
+        self._started = time.monotonic()
+
+    @property
+    def _seconds(self) -> float:
+        return self._seconds_before + time.monotonic() - self._started
+
+    def run(self) -> Progress:
+        """Search until the budget is used, the space is exhausted, or a stop is asked for."""
+        self._restore()
+        self._report()
+        while self._state == "running":
+            if self._must_end():
+                self._drain()
+                break
+            if self._may_propose():
+                self._propose()
+            elif self._pending:
+                self._record(self._runner.wait(POLL_SECONDS))
+            else:
+                self._state = "finished"
+        progress = self._progress()
+        if self._observer is not None:
+            self._observer.update(progress)
+        return progress
+
+    def _restore(self) -> None:
+        candidates = self._journal.candidates()
+        self._gate.resume([(candidate.genome, verdict) for candidate, verdict in candidates])
+        for candidate, verdict in candidates:
+            self._proposed += 1
+            pruned = verdict.decision is Decision.PRUNE
+            self._remember(genome_key(candidate.genome), pruned)
+            if not pruned:
+                self._pending[candidate.id] = candidate
+        evaluations = self._journal.evaluations()
+        for evaluation in evaluations:
+            del self._pending[evaluation.candidate.id]
+            self._note(evaluation)
+        self._gate.observe(evaluations)
+        if snapshot := self._journal.snapshot():
+            batch, self._told, state = snapshot
+            self._batch = batch + 1
+            # Written when a batch was proposed, and when a session ended.
+            at_end = self._journal.meta().get("seconds", 0.0)
+            self._seconds_before = max(state["seconds"], at_end)
+            self._considered = state.get("considered", 0)
+            self._optimizer.restore(state["optimizer"])
+        self._untold = evaluations[self._told :]
+        for candidate in list(self._pending.values()):
+            self._dispatch(candidate)
+
+    def _must_end(self) -> bool:
+        if self._stop.requested:
+            self._state = "stopped"
+        elif self._budget.seconds is not None and self._seconds >= self._budget.seconds:
+            self._state = "finished"
+        return self._state != "running"
+
+    def _drain(self) -> None:
+        """Let what runs finish, and leave what has not started to a later session."""
+        self._runner.cancel()
+        self._waiting.clear()
+        limited = self._state == "stopped" and self._grace is not None
+        end = time.monotonic() + (self._grace or 0.0)
+        while finished := self._runner.wait(max(0.0, end - time.monotonic()) if limited else None):
+            self._record(finished)
+
+    def _wanted(self) -> int:
+        if self._asynchronous:
+            room = self._runner.workers - len(self._pending)
+        elif self._pending:
+            room = 0
+        else:
+            room = self._offspring if self._batch else self._population
+        return int(min(room, self._limit - self._evaluated - len(self._pending)))
+
+    def _may_propose(self) -> bool:
+        return self._wanted() > 0
+
+    def _propose(self) -> None:
+        self._tell()
+        wanted = self._wanted()
+        genomes = self._optimizer.ask(wanted * self._gate.choice, self._seen)
+        if not genomes:
+            if not self._pending:
+                self._state = "exhausted"
+            else:
+                self._record(self._runner.wait(POLL_SECONDS))
+            return
+        self._considered += len(genomes)
+        judged: list[tuple[Candidate, Verdict]] = []
+        for genome, verdict in zip(genomes, self._gate.judge(genomes, wanted), strict=True):
+            key = genome_key(genome)
+            pruned = verdict is not None and verdict.decision is Decision.PRUNE
+            if verdict is None or (pruned and key in self._pruned):
+                continue
+            judged.append((Candidate(self._proposed, genome, self._batch), verdict))
+            self._proposed += 1
+            self._remember(key, pruned)
+        state = {
+            "optimizer": self._optimizer.state(),
+            "seconds": self._seconds,
+            "considered": self._considered,
+        }
+        self._journal.commit(candidates=judged, snapshot=(self._batch, self._told, state))
+        self._batch += 1
+        accepted = [c for c, verdict in judged if verdict.decision is not Decision.PRUNE]
+        self._pending.update({c.id: c for c in accepted})
+        for candidate in accepted:
+            self._dispatch(candidate)
+        self._report()
+
+    def _remember(self, key: str, pruned: bool) -> None:
+        """Note a verdict; what was pruned may be evaluated later, when nothing better is left."""
+        if pruned:
+            self._pruned.add(key)
+        else:
+            self._pruned.discard(key)
+            self._seen.add(key)
+
+    def _dispatch(self, candidate: Candidate) -> None:
+        """Submit what is not in memory; wait while another candidate is measuring it."""
+        known = self._memory.recall(candidate.genome)
+        missing = tuple(m.name for m in self._problem.metrics if m.name not in known)
+        if not missing:
+            self._record([Evaluation(candidate, Status.OK, worker="memory")])
+        elif self._memory.is_measuring(candidate.genome, missing):
+            self._waiting.append(candidate)
+        else:
+            self._memory.start(candidate.id, candidate.genome, missing)
+            self._runner.submit([Task(candidate, missing)])
+
+    def _record(self, finished: Sequence[Evaluation]) -> None:
+        """Commit evaluations; only then tell anybody of them."""
+        if not finished:
+            return
+        completed = [self._complete(evaluation) for evaluation in finished]
+        self._journal.commit(evaluations=completed)
+        evaluations = [evaluation for evaluation, _ in completed]
+        for evaluation in evaluations:
+            del self._pending[evaluation.candidate.id]
+            self._note(evaluation)
+        self._untold.extend(evaluations)
+        self._gate.observe(evaluations)
+        if self._asynchronous:
+            self._tell()
+        self._report()
+        waiting, self._waiting = self._waiting, []
+        for candidate in waiting:
+            self._dispatch(candidate)
+
+    def _complete(self, evaluation: Evaluation) -> tuple[Evaluation, dict[str, int]]:
+        """Add the values read from memory, and judge the constraints."""
+        if evaluation.status is not Status.OK:
+            return evaluation, {}
+        known = self._memory.recall(evaluation.candidate.genome)
+        sources = {m: source for m, (source, _) in known.items() if m not in evaluation.values}
+        values = {m: known[m][1] for m in sources} | dict(evaluation.values)
+        broken = [c for c in self._problem.constraints if c.violation(values[c.metric]) > 0]
+        if not broken:
+            return replace(evaluation, values=values), sources
+        error = "; ".join(
+            f"{c.metric} is {values[c.metric]:g}, allowed is "
+            + (f"at most {c.upper:g}" if values[c.metric] > c.upper else f"at least {c.lower:g}")
+            for c in broken
+        )
+        return replace(evaluation, values=values, status=Status.INFEASIBLE, error=error), sources
+
+    def _note(self, evaluation: Evaluation) -> None:
+        self._memory.add(evaluation)
+        self._evaluated += 1
+        if evaluation.status is Status.OK:
+            self._tracker.add(cost_array(self._description, [evaluation])[0])
+        elif evaluation.status is not Status.INFEASIBLE:
+            self._failed += 1
+
+    def _tell(self) -> None:
+        """Tell the optimizer what it has not heard; never a failure."""
+        untold, self._untold = self._untold, []
+        self._told += len(untold)
+        if not self._asynchronous:
+            untold.sort(key=lambda evaluation: evaluation.candidate.id)
+        self._optimizer.tell([evaluation for evaluation in untold if evaluation.values])
+
+    def _progress(self) -> Progress:
+        seconds = self._seconds
+        shares = [self._evaluated / self._limit]
+        if self._budget.seconds is not None:
+            shares.append(seconds / self._budget.seconds)
+        return Progress(
+            proposed=len(self._seen) + len(self._pruned),
+            evaluated=self._evaluated,
+            pruned=len(self._pruned),
+            failed=self._failed,
+            front_size=len(self._tracker.costs),
+            hypervolume=self._tracker.hypervolume,
+            seconds=seconds,
+            share=min(1.0, max(shares)),
+            state=self._state,
+        )
+
+    def _report(self) -> None:
+        begin = time.monotonic()
+        if self._observer is not None and begin >= self._next_report:
+            self._observer.update(self._progress())
+            spent = time.monotonic() - begin
+            self._next_report = begin + max(REPORT_SECONDS, 20.0 * spent)

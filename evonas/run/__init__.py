@@ -1,0 +1,1 @@
+"""A run's directory: its journal, its front, and the files that are made of them."""

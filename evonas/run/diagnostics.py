@@ -1,0 +1,129 @@
+"""What surrogates were worth in a run, from its journal alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from evonas.records import Candidate, Decision, Evaluation, Status, Verdict
+from evonas.run.front import cost_array
+from evonas.space import FloatArray, genome_key
+
+CONFIDENCE = 0.95
+"""Of the interval of the rate of wrong prunes."""
+
+COVERAGE = 0.9
+"""Nominal coverage at which prediction intervals are checked."""
+
+
+def surrogate_report(
+    description: Mapping[str, Any],
+    candidates: Sequence[tuple[Candidate, Verdict]],
+    evaluations: Sequence[Evaluation],
+) -> dict[str, Any]:
+    """Summarise prunes, audits, and predictions made before their evaluation.
+
+    A prune is wrong when the design, had it been evaluated, would have entered the front of that
+    moment. The rate is that among the audits: pruned designs that were evaluated all the same.
+
+    Args:
+        description: Of the problem, see :meth:`evonas.problem.Problem.describe`.
+        candidates: Of the run, with their verdicts.
+        evaluations: Of the run.
+
+    Returns:
+        ``spared_share``: pruned designs among all pruned or evaluated, one that was pruned first
+        and evaluated later being among the latter; ``wrong_prune_rate`` and
+        ``wrong_prune_interval`` (95%, Wilson 1927), ``None`` without an audit; for each predicted
+        metric ``rank_agreement`` (Spearman) and ``coverage`` (share of values within the
+        prediction's 90% interval).
+    """
+    designs = {genome_key(candidate.genome) for candidate, _ in candidates}
+    let_through = sum(verdict.decision is not Decision.PRUNE for _, verdict in candidates)
+    pruned = len(designs) - let_through
+    judged = [
+        _enters(description, evaluation, evaluations)
+        for evaluation in _audited(candidates, evaluations)
+    ]
+    return {
+        "spared_share": pruned / max(1, pruned + len(evaluations)),
+        "wrong_prune_rate": sum(judged) / len(judged) if judged else None,
+        "wrong_prune_interval": list(wilson_interval(sum(judged), len(judged))) if judged else None,
+        **_foresight(candidates, evaluations),
+    }
+
+
+def _audited(
+    candidates: Sequence[tuple[Candidate, Verdict]], evaluations: Sequence[Evaluation]
+) -> list[Evaluation]:
+    audited = {c.id for c, verdict in candidates if verdict.decision is Decision.AUDIT}
+    return [e for e in evaluations if e.candidate.id in audited and e.values]
+
+
+def _enters(
+    description: Mapping[str, Any], evaluation: Evaluation, evaluations: Sequence[Evaluation]
+) -> bool:
+    """Whether nothing of the earlier batches dominates it."""
+    if evaluation.status is not Status.OK:
+        return False
+    batch = evaluation.candidate.batch
+    before = [e for e in evaluations if e.candidate.batch < batch and e.status is Status.OK]
+    costs = cost_array(description, [evaluation, *before])
+    own, others = costs[0], costs[1:]
+    return not bool(((others <= own).all(axis=1) & (others < own).any(axis=1)).any())
+
+
+def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
+    """Bound a rate from ``hits`` among ``trials`` (at least 1).
+
+    >>> [round(bound, 3) for bound in wilson_interval(0, 40)]
+    [0.0, 0.088]
+    """
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    rate, weight = hits / trials, z**2 / trials
+    centre = (rate + weight / 2) / (1 + weight)
+    half = z * math.sqrt(rate * (1 - rate) / trials + weight / (4 * trials)) / (1 + weight)
+    # Rounding must not push a bound past the rate itself where that is 0 or 1.
+    return min(rate, max(0.0, centre - half)), max(rate, min(1.0, centre + half))
+
+
+def _foresight(
+    candidates: Sequence[tuple[Candidate, Verdict]], evaluations: Sequence[Evaluation]
+) -> dict[str, dict[str, float]]:
+    values = {e.candidate.id: e.values for e in evaluations}
+    pairs: dict[str, list[tuple[float, float, float]]] = {}
+    for candidate, verdict in candidates:
+        measured = values.get(candidate.id, {})
+        for metric, p in verdict.predictions.items():
+            if metric in measured:
+                pairs.setdefault(metric, []).append((p.mean, p.deviation, measured[metric]))
+    width = NormalDist().inv_cdf((1 + COVERAGE) / 2)
+    agreement, coverage = {}, {}
+    for metric, rows in pairs.items():
+        means, deviations, found = np.array(rows).T
+        agreement[metric] = rank_agreement(means, found)
+        coverage[metric] = float(np.mean(abs(means - found) <= width * deviations))
+    return {"rank_agreement": agreement, "coverage": coverage}
+
+
+def rank_agreement(first: FloatArray, second: FloatArray) -> float:
+    """Spearman's rank correlation; 0 where one of the two is constant.
+
+    >>> rank_agreement(np.array([1.0, 2.0, 3.0]), np.array([10.0, 20.0, 15.0]))
+    0.5
+    """
+    one, other = _ranks(first), _ranks(second)
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return 0.0
+    return round(float(np.corrcoef(one, other)[0, 1]), 12)
+
+
+def _ranks(values: FloatArray) -> FloatArray:
+    """Rank values; ties share the middle of their ranks."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: FloatArray = (np.cumsum(counts) - counts / 2)[place]
+    return ranks

@@ -1,0 +1,164 @@
+"""Look at runs: their front, their figures, and the files that are made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from evonas import references
+from evonas.errors import RunError, UsageError, did_you_mean
+from evonas.problem import Problem, Report
+from evonas.records import Status
+from evonas.run.diagnostics import surrogate_report
+from evonas.run.front import FORMATS, Front, cost_array, make_tracker
+from evonas.run.journal import Journal
+from evonas.run.lock import is_locked
+from evonas.run.models import export_models
+
+EXPORTS = (*FORMATS, "onnx")
+
+
+class Run:
+    """A run that has ended or stopped, or that another process is making.
+
+    Args:
+        journal: Open for reading; the run keeps it.
+        directory: Where the run lives; ``None`` when it is in memory.
+    """
+
+    def __init__(self, journal: Journal, directory: Path | None) -> None:
+        self._journal = journal
+        self.directory = directory
+
+    @classmethod
+    def open(cls, directory: str | Path) -> Run:
+        """Open a run to look at it.
+
+        Raises:
+            RunError: There is none, or it is corrupt.
+        """
+        directory = Path(directory)
+        return cls(Journal.read(directory), directory)
+
+    @property
+    def front(self) -> Front:
+        """The front of everything committed so far."""
+        return Front.from_journal(self._journal)
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What the journal remembers: description, settings, state."""
+        return self._journal.meta()
+
+    @property
+    def evaluated(self) -> int:
+        """How many evaluations there are, failures included."""
+        counts = self._journal.counts()
+        return sum(counts.get(status, 0) for status in Status)
+
+    def status(self) -> dict[str, Any]:
+        """Count what there is.
+
+        Returns:
+            ``problem``, ``state`` (``running``, ``finished``, ``exhausted``, ``stopped``, or
+            ``interrupted`` when the process that wrote it is gone), ``proposed``, ``evaluated``,
+            ``probes`` (fitted device -> designs that were measured there), ``pruned``,
+            ``audited``, ``failed``, ``infeasible``, ``front_size``, ``hypervolume``,
+            ``evaluation_seconds`` (the median; ``None`` without evaluations), and with a
+            surrogate ``considered`` (proposals that the gate looked at, a design again in every
+            batch) and what :func:`evonas.run.diagnostics.surrogate_report` says.
+        """
+        meta, counts = self.meta, self._journal.counts()
+        evaluations = self._journal.evaluations()
+        settings = meta["settings"]
+        tracker = make_tracker(meta["description"], opening_size(settings))
+        feasible = [e for e in evaluations if e.status is Status.OK]
+        for cost in cost_array(meta["description"], feasible):
+            tracker.add(cost)
+        state = meta["state"]
+        if state == "running" and self.directory is not None and not is_locked(self.directory):
+            state = "interrupted"
+        found = {
+            "problem": meta["description"]["problem"],
+            "state": state,
+            "proposed": counts["proposed"],
+            "evaluated": len(evaluations),
+            "probes": meta["description"].get("probes", {}),
+            "pruned": counts["prune"],
+            "audited": counts.get("audit", 0),
+            "failed": counts.get("failed", 0) + counts.get("timeout", 0),
+            "infeasible": counts.get("infeasible", 0),
+            "front_size": len(tracker.costs),
+            "hypervolume": tracker.hypervolume,
+            "evaluation_seconds": median(e.seconds for e in evaluations) if evaluations else None,
+        }
+        if settings.get("surrogate") is not None:
+            candidates = self._journal.candidates()
+            snapshot = self._journal.snapshot()
+            found["considered"] = snapshot[2].get("considered", 0) if snapshot else 0
+            found |= surrogate_report(meta["description"], candidates, evaluations)
+        return found
+
+    def export(
+        self, formats: Iterable[str], *, problem: Problem | None = None, report: Report = print
+    ) -> list[Path]:
+        """Write the front into the run's directory.
+
+        Args:
+            formats: Of ``csv``, ``json``, ``parquet``, ``png`` and ``onnx``; the last writes
+                ``models/ID/`` for every member of the front, and removes those of designs that
+                have left it.
+            problem: Prepared; needed for ``onnx`` only.
+            report: Told how the models go.
+
+        Returns:
+            The files and directories written.
+
+        Raises:
+            UsageError: A format is unknown, the run is in memory, or the problem has no models.
+            WorkError: A model is not what it should be; the others are written first.
+        """
+        if self.directory is None:
+            raise UsageError("this run is in memory; search with out=DIRECTORY to export it")
+        formats = list(formats)
+        for name in formats:
+            if name not in EXPORTS:
+                raise UsageError(f"unknown format '{name}'{did_you_mean(name, EXPORTS)}")
+        front = self.front
+        tables = [name for name in formats if name in ("csv", "json", "parquet")]
+        front.write(self.directory, tables)
+        written = [self.directory / f"front.{name}" for name in tables]
+        if "png" in formats:
+            from evonas.run.plot import draw_front
+
+            written.append(self.directory / "front.png")
+            draw_front(written[-1], front, self._journal.evaluations())
+        if "onnx" in formats:
+            if problem is None or not problem.exports_models:
+                name = self.meta["description"]["problem"]
+                raise UsageError(f"problem '{name}' has no models to export; leave out 'onnx'")
+            written += export_models(self.directory / "models", front, problem, report)
+        return written
+
+
+def run_problem(directory: Path, meta: Mapping[str, Any]) -> Problem:
+    """Make the problem of a run again.
+
+    Raises:
+        RunError: The run was started with a problem object, which only its program can make.
+        PluginError: The problem is not found any more.
+    """
+    if meta["reference"] is None:
+        raise RunError(
+            f"run '{directory}' was started from Python with a problem object; "
+            "resume it there: evonas.resume(directory, problem=...)"
+        )
+    return references.load_problem(meta["reference"], meta["options"])
+
+
+def opening_size(settings: Mapping[str, Any]) -> int:
+    """How many designs a run begins with: with a surrogate fewer than a population."""
+    opening: int = settings.get("opening", settings["population"])
+    return opening

@@ -1,0 +1,324 @@
+"""Make a probe kit: the models to measure on a new device, and what is known about them here.
+
+The designs are measured on this machine first, which is the proxy: its times tell which of them
+are worth measuring elsewhere, and carry over to the new device.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evonas import plugins
+from evonas.errors import DataError, EvonasError, ProblemError, WorkError
+from evonas.optimizers.catalogue import Catalogue
+from evonas.problem import Problem, Report
+from evonas.records import Candidate, Status, Task
+from evonas.run.models import is_full_disk
+from evonas.runners.evaluate import describe_exception, evaluate, use_one_thread
+from evonas.runners.kit.formats import FORMAT, identify
+from evonas.runners.kit.measure import processor
+from evonas.space import FloatArray, Value
+
+SCRIPT = Path(__file__).with_name("measure.py")
+
+TRIES = 50
+"""Draws for each design that is wanted, in spaces of which many genomes are one design."""
+
+REPORT_EVERY = 20
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is known about some designs on the machine that makes a kit.
+
+    Args:
+        designs: Genomes in canonical form.
+        costs: Kind of model -> ms on this machine, shape (designs,); 0 where there is no model.
+        views: Name -> description, shape (designs, columns).
+        made_on: The processor of that machine.
+    """
+
+    designs: list[dict[str, Value]]
+    costs: dict[str, FloatArray]
+    views: Mapping[str, FloatArray]
+    made_on: str = field(default_factory=processor)
+
+    @property
+    def usable(self) -> NDArray[np.int64]:
+        """Rows of the designs that have models of all kinds."""
+        return np.flatnonzero((np.column_stack(list(self.costs.values())) > 0).all(axis=1))
+
+    def take(self, rows: Sequence[int]) -> Survey:
+        """The part of some designs."""
+        return Survey(
+            [self.designs[row] for row in rows],
+            {kind: ms[rows] for kind, ms in self.costs.items()},
+            {name: view[rows] for name, view in self.views.items()},
+            self.made_on,
+        )
+
+
+def make(
+    problem: Problem,
+    reference: str,
+    options: Mapping[str, object],
+    out: Path,
+    *,
+    probes: int = 10,
+    proxy_designs: int = 200,
+    seed: int = 0,
+    report: Report = print,
+) -> dict[str, Any]:
+    """Write a kit of the designs that tell most of a new device.
+
+    Args:
+        problem: Prepared here.
+        reference: How the problem is named on the command line.
+        options: Of the problem.
+        out: A folder that is not there yet, or empty.
+        probes: Designs to measure on the new device.
+        proxy_designs: Designs to measure here.
+        seed: Of the designs.
+        report: Receives progress.
+
+    Returns:
+        The content of ``kit.json``.
+
+    Raises:
+        UsageError: The problem has no timed models, the folder is not empty, or the space has
+            too few designs.
+    """
+    check(problem, reference, out)
+    problem.prepare(report)
+    drawn = sample_designs(problem, proxy_designs, np.random.default_rng(seed))
+    known = survey(problem, drawn, report)
+    chosen = choose(known, probes, seed)
+    report_fewer(report, len(chosen), probes)
+    return write(problem, reference, options, out, known, chosen, report=report)
+
+
+def check(problem: Problem, reference: str, out: Path) -> None:
+    """Check that a kit can be made.
+
+    Raises:
+        UsageError: The problem has no timed models, or the folder is not empty or cannot be made.
+    """
+    if problem.profiles:
+        names = " and ".join(profile.content["name"] for profile in problem.profiles)
+        raise ProblemError(
+            f"problem '{reference}' predicts its times for {names}, and a kit needs times that "
+            "are measured; leave that device out"
+        )
+    if not problem.timed_models:
+        raise ProblemError(
+            f"problem '{reference}' does not say which metric is the time of which model; "
+            "it must set 'timed_models'"
+        )
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(f"'{out}' is there already and not an empty folder; name another --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"--out '{out}' cannot be made: {error.strerror}") from None
+
+
+def write(
+    problem: Problem,
+    reference: str,
+    options: Mapping[str, object],
+    out: Path,
+    known: Survey,
+    chosen: Sequence[int],
+    *,
+    labels: Sequence[str] = (),
+    reference_model: tuple[int, str] | None = None,
+    report: Report = print,
+) -> dict[str, Any]:
+    """Write a kit of chosen designs.
+
+    Args:
+        problem: Prepared.
+        reference: How it is named on the command line.
+        options: Of the problem.
+        out: The folder.
+        known: The designs.
+        chosen: Rows of those to measure on the device.
+        labels: How files and tables call the chosen ones; left out, by their rows.
+        reference_model: Row and kind of the model that all are measured against, which must be a
+            chosen one; left out, one of the first kind that takes neither much nor little time.
+        report: Receives progress.
+
+    Returns:
+        The content of ``kit.json``.
+    """
+    models = []
+    for number, row in enumerate(chosen):
+        label = labels[number] if labels else str(row)
+        models += _export(problem, known, row, label, out)
+        _report(report, number + 1, len(chosen), "exported")
+    if reference_model is None:
+        kind = models[0]["kind"]
+        alike = [model["design"] for model in models if model["kind"] == kind]
+        reference_model = middle(known, kind, alike), kind
+    against = next(m for m in models if (m["design"], m["kind"]) == reference_model)
+    content: dict[str, Any] = {
+        "format": FORMAT,
+        "problem": reference,
+        "options": dict(options),
+        "space": problem.space.describe(),
+        "kinds": dict(problem.timed_models),
+        "made_on": known.made_on,
+        "reference": against["name"],
+        "models": models,
+        "designs": known.designs,
+        "proxy_ms": {kind: ms.tolist() for kind, ms in known.costs.items()},
+        "views": {name: view.tolist() for name, view in known.views.items()},
+    }
+    content = json.loads(json.dumps(content))  # As it will be read.
+    content["kit"] = identify(content)
+    shutil.copy(SCRIPT, out)
+    (out / "kit.json").write_text(json.dumps(content), encoding="utf-8")
+    return content
+
+
+def middle(known: Survey, kind: str, rows: Sequence[int]) -> int:
+    """Of some designs, the one whose model of a kind takes neither much nor little time."""
+    return sorted(rows, key=lambda row: float(known.costs[kind][row]))[len(rows) // 2]
+
+
+def sample_designs(
+    problem: Problem, count: int, rng: np.random.Generator
+) -> list[dict[str, Value]]:
+    """Draw distinct designs in canonical form, the ends of all genes among them."""
+    space, catalogue = problem.space, Catalogue(problem)
+    found: dict[str, dict[str, Value]] = {}
+    for code in (space.lower, space.upper, *space.sample(TRIES * count, rng)):
+        if len(found) == count:
+            break
+        if design := catalogue.unseen(code, found):
+            found[design[0]] = dict(design[1])
+    return list(found.values())
+
+
+def survey(problem: Problem, designs: Sequence[dict[str, Value]], report: Report) -> Survey:
+    """Measure and describe designs on this machine; those that have no values are left out.
+
+    Raises:
+        WorkError: All failed.
+    """
+    use_one_thread()  # as measure.py does, unless it is told otherwise
+    metrics = tuple(dict.fromkeys(problem.timed_models.values()))
+    kept, rows, failures = [], [], []
+    for number, genome in enumerate(designs):
+        found = evaluate(problem, Task(Candidate(number, genome, 0), metrics))
+        if found.status is Status.OK:
+            kept.append(genome)
+            times = [found.values[metric] for metric in problem.timed_models.values()]
+            rows.append(np.maximum(times, 0.0))
+        elif found.status is Status.FAILED:
+            failures.append(found.error)
+        _report(report, number + 1, len(designs), "measured on this machine")
+    if failures:
+        told = f"{len(failures)} of {len(designs)} designs failed, the first: {failures[0]}"
+        if not kept:
+            raise WorkError(told)
+        report(f"{told}; they are left out.")
+    table = np.array(rows).reshape(len(rows), len(problem.timed_models))
+    costs = dict(zip(problem.timed_models, table.T, strict=True))
+    views = plugins.load("evonas.transfer", "default").problem_views(problem, kept)
+    return Survey(kept, costs, views)
+
+
+def _report(report: Report, number: int, total: int, done: str) -> None:
+    if number % REPORT_EVERY == 0 or number == total:
+        report(f"{number} of {total} designs are {done}.")
+
+
+def choose(known: Survey, count: int, seed: int = 0, *, measured: Sequence[int] = ()) -> list[int]:
+    """Choose the designs to measure on a new device, the same number for each kind of model.
+
+    Args:
+        known: The designs.
+        count: How many to choose.
+        seed: Of every random choice.
+        measured: Rows of designs that are measured on the device already.
+
+    Returns:
+        Rows of designs; fewer where the others take next to no time here.
+
+    Raises:
+        DataError: Fewer designs have models of all kinds.
+    """
+    transfer = plugins.load("evonas.transfer", "default").Transfer
+    usable = known.usable
+    if len(usable) < count:
+        raise DataError(
+            f"{count} designs are asked for, but {len(usable)} of those drawn have models of all "
+            "kinds; ask for fewer, or for more --proxy-designs"
+        )
+    some = known.take(usable.tolist())
+    before = np.flatnonzero(np.isin(usable, measured)).tolist()
+    chosen: list[int] = []
+    for number, ms in enumerate(some.costs.values(), 1):
+        share = count * number // len(some.costs) - len(chosen)
+        if share:
+            fitted = transfer(some.views, ms[:, None], seed=seed)
+            chosen += fitted.choose_probes(share, [*before, *chosen])
+    return [int(usable[index]) for index in chosen]
+
+
+def report_fewer(report: Report, chosen: int, asked: int) -> None:
+    """Say so if fewer designs are chosen than were asked for."""
+    if chosen < asked:
+        report(
+            f"{chosen} designs are chosen, not {asked}: the others take next to no time here, "
+            "which tells nothing of a device."
+        )
+
+
+def _export(
+    problem: Problem, known: Survey, row: int, label: str, out: Path
+) -> list[dict[str, Any]]:
+    """Write a design's models, and describe them."""
+    models = []
+    with TemporaryDirectory() as folder:
+        try:
+            problem.export(known.designs[row], Path(folder))
+        except EvonasError:
+            raise
+        except Exception as error:
+            if is_full_disk(error):
+                raise
+            raise WorkError(
+                f"the models of design {known.designs[row]} cannot be exported: "
+                f"{describe_exception(error)}"
+            ) from error
+        for kind, ms in known.costs.items():
+            if not ms[row]:
+                continue
+            source = Path(folder) / f"{kind}.onnx"
+            if not source.is_file():
+                raise ProblemError(f"the problem's export wrote no '{source.name}'")
+            name = f"{label}-{kind}"
+            shutil.copy(source, out / f"{name}.onnx")
+            digest = hashlib.sha256(source.read_bytes()).hexdigest()
+            models.append(
+                {
+                    "name": name,
+                    "kind": kind,
+                    "design": row,
+                    "file": f"{name}.onnx",
+                    "sha256": digest,
+                }
+            )
+    return models

@@ -1,0 +1,1 @@
+"""A Gaussian process on views of designs."""
