@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evonas.testing.suites import JournalSuite, OptimizerSuite, ProblemSuite
 
 from evonas.optimizers.nsga2 import NSGA2
 from evonas.problems.toy import ZDT1, BinhKorn, Blocks
 from evonas.run.journal import Journal
+from evonas.testing import JournalSuite, OptimizerSuite, ProblemSuite
 
 
 class MixedProblem(Blocks):

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from evonas.testing.suites import ProblemSuite, sample_designs
 
 from evonas import plugins
 from evonas.devices import links
@@ -20,6 +19,7 @@ from evonas.problems.split_cnn.problem import TIMES, SplitCNN
 from evonas.problems.split_cnn.supernet import Supernet
 from evonas.problems.split_cnn.weights import load_or_train
 from evonas.references import load_problem
+from evonas.testing import ProblemSuite, sample_designs
 
 DESIGN = {
     **{f"depth{stage}": 2 for stage in (1, 2, 3)},

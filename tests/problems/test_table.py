@@ -5,11 +5,11 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from evonas.testing.suites import ProblemSuite
 
 import evonas
 from evonas import Choice, ConfigError, DataError, Integer, Real
 from evonas.problems.table import TableProblem
+from evonas.testing import ProblemSuite
 
 ROWS = [
     {"depth": depth, "kernel": kernel, "pool": pool, "accuracy": 50.0 + depth * kernel,

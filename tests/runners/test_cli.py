@@ -335,7 +335,7 @@ def test_a_full_disk_leaves_the_run_to_be_exported(evonas, folder, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as context:
-        context.setattr("evonas.run.export_models", full)
+        context.setattr("evonas.run.run.export_models", full)
         code, _, error = evonas(f"search tent.py:WithModels {SMALL} --out run")
     assert code == 1
     assert "No space left on device); everything that was evaluated is kept" in error
@@ -416,7 +416,7 @@ def test_problems_lists_what_loads_and_reports_the_rest(evonas, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "command", ["search", "resume", "status", "export", "problems", "bench knob"]
+    "command", ["search", "resume", "status", "export", "problems", "doctor", "device probe"]
 )
 def test_every_command_has_help_with_an_example(evonas, command):
     code, out, _ = evonas(f"{command} --help")

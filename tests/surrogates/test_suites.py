@@ -1,12 +1,11 @@
 """Our own surrogate, gates and look-ahead pass the suites that we ask plug-ins to pass."""
 
-from evonas.testing.suites import GateSuite, OptimizerSuite, SurrogateSuite
-
 from evonas.acquisition.gate import EvaluateAll, SurrogateGate
 from evonas.acquisition.posterior import Forecast
 from evonas.optimizers.lookahead import LookAhead
 from evonas.problems.toy import ZDT1, Blocks
 from evonas.surrogates.metric_models import MetricModels
+from evonas.testing import GateSuite, OptimizerSuite, SurrogateSuite
 
 
 class TestMetricModels(SurrogateSuite):
