@@ -29,7 +29,6 @@ from evonas.engine.api import search
 from evonas.errors import WorkError
 from evonas.pareto import non_dominated
 from evonas.problem import Problem, Report
-from evonas.problems.split_cnn.problem import TIMES
 from evonas.records import Candidate, Evaluation, Status, Task
 from evonas.run.front import cost_array
 from evonas.run.journal import Journal
@@ -70,9 +69,9 @@ class Measured:
         return replace(known, candidate=task.candidate, values=values)
 
     def _measure(self, candidate: Candidate) -> Evaluation:
-        metrics = tuple(metric.name for metric in self._problem.metrics)
+        metrics = tuple(metric.name for metric in self._problem.measured_metrics)
         found = [evaluate(self._problem, Task(candidate, metrics))]
-        timed = tuple(name for name in metrics if name in TIMES)
+        timed = tuple(name for name in metrics if name in self._problem.timed_models.values())
         if timed and found[0].status is Status.OK:
             found += [evaluate(self._problem, Task(candidate, timed)) for _ in range(TIMINGS - 1)]
         medians = {

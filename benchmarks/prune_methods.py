@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.informed import Informed
 from benchmarks.volume import REFERENCE, curve, scale
 from evonas.acquisition.gate import EvaluateAll, SurrogateGate
-from evonas.acquisition.posterior import Forecast
+from evonas.acquisition.posterior import PosteriorModel
 from evonas.engine.api import BATCH, OPENING
 from evonas.errors import InfeasibleError, UsageError
 from evonas.optimizers.lookahead import LookAhead, neighbours
@@ -114,7 +114,7 @@ def _search(
     prunes = prunes or Prunes()
     while True:
         wanted = sizes[1] if done else sizes[0]
-        asked = optimizer.ask(wanted * gate.choice, seen)
+        asked = optimizer.ask(wanted * gate.proposals_per_evaluation, seen)
         genomes = [genome for genome in asked if oracle.row(genome) is not None]
         # What the table does not hold costs nothing here, and is not proposed again.
         seen.update(genome_key(genome) for genome in asked if oracle.row(genome) is None)
@@ -158,9 +158,9 @@ def evonas(
     oracle: Oracle, seed: int, prunes: Prunes | None = None, surrogate: Surrogate | None = None
 ) -> Order:
     """EvoNAS with its surrogates, or with another one."""
-    forecast = Forecast(oracle.problem, surrogate or MetricModels(oracle.problem))
-    gate = SurrogateGate(oracle.problem, forecast, seed=seed)
-    ahead = LookAhead(oracle.problem, forecast, POPULATION, seed, OPENING)
+    model = PosteriorModel(oracle.problem, surrogate or MetricModels(oracle.problem))
+    gate = SurrogateGate(oracle.problem, model, seed=seed)
+    ahead = LookAhead(oracle.problem, model, POPULATION, seed, OPENING)
     return _search(oracle, ahead, gate, (OPENING, BATCH), prunes)
 
 

@@ -21,6 +21,7 @@ class Memory:
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
+        self._measured = problem.measured_metrics
         self._known: dict[Key, tuple[int, float]] = {}
         self._measuring: dict[Key, int] = {}
 
@@ -34,9 +35,9 @@ class Memory:
 
         Args:
             genome: In canonical form.
-            metrics: Those that are wanted; left out, all.
+            metrics: Measured metrics that are wanted; ``None`` means all of them.
         """
-        wanted = self._problem.metrics if metrics is None else metrics
+        wanted = self._measured if metrics is None else metrics
         keys = {m.name: self._key(m.name, genome) for m in wanted}
         return {name: self._known[key] for name, key in keys.items() if key in self._known}
 
@@ -52,7 +53,7 @@ class Memory:
     def add(self, evaluation: Evaluation) -> None:
         """Keep an evaluation's values; the first measurement of a value stays."""
         candidate = evaluation.candidate
-        for metric in self._problem.metrics:
+        for metric in self._measured:
             key = self._key(metric.name, candidate.genome)
             if self._measuring.get(key) == candidate.id:
                 del self._measuring[key]

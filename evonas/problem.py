@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,7 +30,10 @@ class Metric:
         expensive: Worth predicting. Cheap metrics are always computed.
         rises_with: Integer and real genes that never make it smaller when they grow (a width and
             the latency, say); a surrogate keeps to it.
-        falls_with: Likewise, never larger.
+        falls_with: Integer and real genes that never make it larger when they grow.
+        derived_from: The metrics that it follows from. It is computed from them by
+            :meth:`Problem.derive`, and never measured, remembered or predicted itself. Empty for a
+            metric that :meth:`Problem.evaluate` measures.
     """
 
     name: str
@@ -38,6 +42,7 @@ class Metric:
     expensive: bool = True
     rises_with: Sequence[str] = ()
     falls_with: Sequence[str] = ()
+    derived_from: Sequence[str] = ()
 
     @property
     def label(self) -> str:
@@ -159,7 +164,8 @@ class Problem(ABC):
 
         Args:
             genome: In canonical form: active genes only.
-            metrics: The names that are wanted; values of other metrics are ignored.
+            metrics: The names that are wanted, derived metrics never among them; values of other
+                metrics are ignored.
 
         Returns:
             Metric name -> finite value, in the metric's unit.
@@ -167,6 +173,22 @@ class Problem(ABC):
         Raises:
             InfeasibleError: The genome has no values. Any other exception is a failure.
         """
+
+    def derive(self, metric: str, parts: Mapping[str, FloatArray]) -> FloatArray:
+        """Compute a metric that follows from others, such as a sum of times.
+
+        It is called for one design and for many at once, and with values that were measured,
+        predicted, or changed a little to see what their uncertainty does.
+
+        Args:
+            metric: The name of a metric with ``derived_from``.
+            parts: The metrics that it is derived from, by name: arrays of one shape (n,), each in
+                its metric's unit.
+
+        Returns:
+            The metric's values in its unit, shape (n,): element by element, and by the parts alone.
+        """
+        raise ProblemError(f"problem '{problem_name(self)}' does not say how '{metric}' is derived")
 
     def prepare(self, report: Report) -> None:  # noqa: B027 (doing nothing is a fine default)
         """Do once, before workers start, what every evaluation needs (train, calibrate, cache).
@@ -232,12 +254,17 @@ class Problem(ABC):
         Raises:
             WorkError: The files are not what they should be.
         """
-        raise ProblemError(f"problem '{type(self).__name__}' has no model files to export")
+        raise ProblemError(f"problem '{problem_name(self)}' has no model files to export")
 
     @property
     def own(self) -> Problem:
         """The problem as its author made it, where another stands for it (on a fitted device)."""
         return self
+
+    @property
+    def measured_metrics(self) -> list[Metric]:
+        """The metrics that :meth:`evaluate` measures: those that are not derived."""
+        return [metric for metric in self.metrics if not metric.derived_from]
 
     @property
     def exports_models(self) -> bool:
@@ -255,7 +282,7 @@ class Problem(ABC):
             if metric.name == name:
                 return metric
         raise ProblemError(
-            f"problem '{type(self.own).__name__}' has no metric '{name}'"
+            f"problem '{problem_name(self)}' has no metric '{name}'"
             + did_you_mean(name, [m.name for m in self.metrics])
         )
 
@@ -266,13 +293,14 @@ class Problem(ABC):
         when that has changed.
         """
         return {
-            "problem": type(self.own).__name__,
+            "problem": problem_name(self),
             "space": self.space.describe(),
             "metrics": [
                 {
                     "name": m.name,
                     "unit": m.unit,
                     "genes": None if m.genes is None else list(m.genes),
+                    "derived_from": list(m.derived_from),
                     "final": m in self.final_metrics,
                 }
                 for m in (*self.metrics, *self.final_metrics)
@@ -296,6 +324,26 @@ class Problem(ABC):
         }
 
 
+def problem_name(problem: Problem) -> str:
+    """Return the name of the class that the problem's author wrote, for messages and tables."""
+    return type(problem.own).__name__
+
+
+def judge(problem: Problem, values: Mapping[str, float]) -> str:
+    """Say which constraints a design breaks, as one sentence; empty if it keeps them all.
+
+    Args:
+        problem: The problem with its constraints.
+        values: Metric -> value in the metric's unit.
+    """
+    return "; ".join(
+        f"{c.metric} is {values[c.metric]:g}, allowed is "
+        + (f"at most {c.upper:g}" if values[c.metric] > c.upper else f"at least {c.lower:g}")
+        for c in problem.constraints
+        if c.violation(values[c.metric]) > 0
+    )
+
+
 def check_problem(problem: Problem) -> None:
     """Check that a problem's declaration holds together.
 
@@ -306,7 +354,7 @@ def check_problem(problem: Problem) -> None:
         raise ProblemError(
             f"a problem must be an object of a class derived from evonas.Problem, not {problem!r}"
         )
-    name = type(problem.own).__name__
+    name = problem_name(problem)
     for attribute in ("space", "metrics", "objectives"):
         if not getattr(problem, attribute, None):
             raise ProblemError(f"problem '{name}' does not set '{attribute}'")
@@ -371,6 +419,7 @@ def check_problem(problem: Problem) -> None:
             )
     if problem.timed_models and not problem.exports_models:
         raise ProblemError(f"problem '{name}' sets 'timed_models', but exports no models")
+    _check_derived(problem)
     for m in problem.metrics:
         for gene in (*(m.genes or ()), *m.rises_with, *m.falls_with):
             if gene not in problem.space.by_name:
@@ -378,6 +427,32 @@ def check_problem(problem: Problem) -> None:
                     f"metric '{m.name}' of problem '{name}' depends on an unknown gene '{gene}'"
                     + did_you_mean(gene, problem.space.names)
                 )
+
+
+def _check_derived(problem: Problem) -> None:
+    """Check that derived metrics follow from the problem's metrics, and not from themselves."""
+    name = problem_name(problem)
+    metrics = {metric.name: metric for metric in problem.metrics}
+    for metric in metrics.values():
+        for part in metric.derived_from:
+            if part not in metrics:
+                raise ProblemError(
+                    f"metric '{metric.name}' of problem '{name}' is derived from an unknown metric "
+                    f"'{part}'" + did_you_mean(part, metrics)
+                )
+    for metric in problem.final_metrics:
+        if metric.derived_from:
+            raise ProblemError(
+                f"final metric '{metric.name}' of problem '{name}' cannot be derived; "
+                "final() measures it"
+            )
+    try:
+        TopologicalSorter({m.name: m.derived_from for m in metrics.values()}).prepare()
+    except CycleError as error:
+        raise ProblemError(
+            f"metrics of problem '{name}' are derived in a circle: "
+            + ", ".join(map(str, error.args[1]))
+        ) from None
 
 
 def _check_sequence(problem: str, attribute: str, items: object) -> None:

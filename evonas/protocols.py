@@ -73,7 +73,7 @@ class Gate(Protocol):
     """Decides which proposals are worth evaluating."""
 
     @property
-    def choice(self) -> int:
+    def proposals_per_evaluation(self) -> int:
         """How many proposals it wants to see for each evaluation, at least 1."""
 
     def judge(self, genomes: Sequence[Genome], wanted: int) -> list[Verdict | None]:

@@ -19,11 +19,12 @@ class Status(StrEnum):
 
 
 class Decision(StrEnum):
-    """What a gate says of a candidate."""
+    """Why a candidate is in the journal: what a gate says of it, or that it costs nothing."""
 
     EVALUATE = "evaluate"
     PRUNE = "prune"
     AUDIT = "audit"
+    FREE = "free"
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class Evaluation:
         worker: Where it ran, as ``host:pid``.
         error: One sentence when the status is not ``ok``.
         attempts: How often it was started.
+        source: For a free design, whose expensive metrics were all known, the id of the candidate
+            that they were measured of; ``None`` for an evaluation. Free designs are not counted.
     """
 
     candidate: Candidate
@@ -70,6 +73,7 @@ class Evaluation:
     worker: str = ""
     error: str = ""
     attempts: int = 1
+    source: int | None = None
 
 
 @dataclass(frozen=True)

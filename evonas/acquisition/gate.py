@@ -10,28 +10,25 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from evonas.acquisition.posterior import Forecast, Outlook
+from evonas.acquisition.posterior import OPTIMISM, Posterior, PosteriorModel
 from evonas.pareto import non_dominated
 from evonas.problem import Problem
 from evonas.records import Decision, Evaluation, Prediction, Verdict
 from evonas.space import FloatArray, Genome, genome_key
 
 DRAWS = 64
-"""Draws from a prediction that its probability of entering the front is counted on."""
+"""Draws from a posterior that the probability of improvement is counted on (Monte Carlo)."""
 
-OPTIMISM = 0.5
-"""Standard deviations by which the spread along the predicted front takes predictions as better."""
+LEAST_INFLATION = 3.0
+"""Least conformal inflation of deviations when it comes to pruning. What looks worst among many
+proposals is in part what the surrogate errs on most: its own deviations would prune too readily."""
 
-CAUTION = 3.0
-"""Least factor on deviations when it comes to pruning. What looks worst among many proposals is in
-part what the surrogate errs on most, so its own deviations would prune too readily."""
+UNCALIBRATED = 1e30
+"""Inflation as long as too few predictions were compared with values: nothing is pruned then."""
 
-UNPROVEN = 1e30
-"""Factor on deviations as long as too few predictions were compared with what came out."""
-
-STRANGER = 0.25
-"""Weight of a design that is no neighbour of the front, next to 1 of one that is: at the same
-probability of entering the front, fewer of the former do."""
+OFF_FRONT_WEIGHT = 0.25
+"""Weight of a design that is no neighbour of the front, next to 1 of one that is: of designs with
+the same probability of improvement, fewer of the former enter the front."""
 
 GAIN = 0.002
 """Least gain worth an evaluation, as a share of the front's range in an objective. Without it, most
@@ -41,7 +38,7 @@ evaluations go to designs that equal members of the front but for the noise."""
 class EvaluateAll:
     """The gate of a search without surrogates."""
 
-    choice = 1
+    proposals_per_evaluation = 1
 
     def resume(self, judged: Sequence[tuple[Genome, Verdict]]) -> None:
         """Remember nothing."""
@@ -62,10 +59,11 @@ class _View:
         optimistic: The means, better by some deviations, shape (proposals, objectives).
         front: Members of the front, shape (members, objectives).
         reached: The front and the expectations of what is running, shape (points, objectives).
-        entering: Probability of being feasible and of entering the front with a gain, shape
+        improvement: Probability of improvement: of being feasible and entering the front with a
+            gain, shape (proposals,).
+        dominated: Probability of being dominated or infeasible, under inflated deviations, shape
             (proposals,).
-        doomed: Probability of the contrary, under deviations enlarged for caution.
-        hopeful: Proposals that are more likely feasible than not.
+        likely_feasible: Whether a proposal is more likely feasible than not, shape (proposals,).
         last: 0 for proposals that are more likely to have values than not, 1 for others, and 2 for
             those that are known to have none.
     """
@@ -73,9 +71,9 @@ class _View:
     optimistic: FloatArray
     front: FloatArray
     reached: FloatArray
-    entering: FloatArray
-    doomed: FloatArray
-    hopeful: NDArray[np.bool_]
+    improvement: FloatArray
+    dominated: FloatArray
+    likely_feasible: NDArray[np.bool_]
     last: NDArray[np.int_]
 
 
@@ -94,25 +92,25 @@ class SurrogateGate:
 
     Args:
         problem: What is searched.
-        forecast: Predicts; it is told of evaluations through the gate.
+        model: Predicts designs; it is told of evaluations through the gate.
         prune: Probability of being dominated, or infeasible, from which on a design is pruned.
         audits: Share of the pruned designs that are evaluated all the same.
         seed: Decides which.
     """
 
-    choice = 200
+    proposals_per_evaluation = 200
 
     def __init__(
         self,
         problem: Problem,
-        forecast: Forecast,
+        model: PosteriorModel,
         *,
         prune: float = 0.97,
         audits: float = 0.01,
         seed: int = 0,
     ) -> None:
         self._problem = problem
-        self._forecast = forecast
+        self._model = model
         self._prune = prune
         self._audits = audits
         self._seed = seed
@@ -128,7 +126,7 @@ class SurrogateGate:
 
     def observe(self, evaluations: Sequence[Evaluation]) -> None:
         """Learn from evaluations, and of how far off predictions were."""
-        self._forecast.observe(evaluations)
+        self._model.observe(evaluations)
         for evaluation in evaluations:
             key = genome_key(evaluation.candidate.genome)
             _, predictions = self._pending.pop(key, (None, {}))
@@ -137,26 +135,26 @@ class SurrogateGate:
                     error = abs(evaluation.values[metric] - predicted.mean) / predicted.deviation
                     self._errors.setdefault(metric, []).append(error)
 
-    def _caution(self, metric: str) -> float:
+    def _inflation(self, metric: str) -> float:
         """Deviations that a share of all errors stays within, as large as that of a prune."""
         errors = sorted(self._errors.get(metric, []))
         rank = math.ceil((len(errors) + 1) * self._prune)
-        return max(CAUTION, errors[rank - 1]) if rank <= len(errors) else UNPROVEN
+        return max(LEAST_INFLATION, errors[rank - 1]) if rank <= len(errors) else UNCALIBRATED
 
     def judge(self, genomes: Sequence[Genome], wanted: int) -> list[Verdict | None]:
         """Choose, prune and audit; see the protocol."""
-        if not self._forecast.ready:
+        if not self._model.ready:
             opening = Verdict(Decision.EVALUATE, "opening design")
             return [opening if row < wanted else None for row in range(len(genomes))]
-        outlook = self._forecast.outlook(genomes)
-        view = self._view(outlook)
+        posterior = self._model.posterior(genomes)
+        view = self._view(posterior)
         verdicts: list[Verdict | None] = [None] * len(genomes)
-        dominated = view.doomed >= self._prune
+        dominated = view.dominated >= self._prune
         audited = []
         for row in _rows(dominated):
-            reason = f"predicted dominated with probability {view.doomed[row]:.3f}"
-            predictions = outlook.predictions(row)
-            if outlook.impossible[row]:
+            reason = f"predicted dominated with probability {view.dominated[row]:.3f}"
+            predictions = posterior.predictions(row)
+            if posterior.impossible[row]:
                 reason = "known to have no values"
             elif not predictions:
                 reason = "known to be dominated or infeasible"
@@ -172,12 +170,12 @@ class SurrogateGate:
         self._choose(view, self._near_front(genomes), wanted, reasons)
         for row, reason in reasons.items():
             decision = Decision.AUDIT if reason == "audit" else Decision.EVALUATE
-            before, predictions = verdicts[row], outlook.predictions(row)
+            before, predictions = verdicts[row], posterior.predictions(row)
             if before is not None:
                 reason = f"{reason}: {before.reason}"
             verdicts[row] = Verdict(decision, reason, predictions)
             self._pending[genome_key(genomes[row])] = genomes[row], predictions
-        self._forecast.forget()
+        self._model.forget()
         return verdicts
 
     def _is_audited(self, genome: Genome) -> bool:
@@ -186,37 +184,39 @@ class SurrogateGate:
         digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
         return int.from_bytes(digest) / 2**64 < self._audits
 
-    def _view(self, outlook: Outlook) -> _View:
-        forecast, objectives = self._forecast, self._problem.objectives
-        front = forecast.costs(forecast.front())
+    def _view(self, posterior: Posterior) -> _View:
+        model, objectives = self._model, self._problem.objectives
+        front = model.costs(model.front())
         pending = [genome for genome, _ in self._pending.values()]
         reached = front
         if pending:
-            expected = forecast.outlook(pending)
+            expected = model.posterior(pending)
             running = [o.sign * expected.means[o.metric] for o in objectives]
             reached = np.vstack([front, np.column_stack(running)])
-        wide = {m: self._caution(m) * deviation for m, deviation in outlook.deviations.items()}
-        means = np.column_stack([o.sign * outlook.means[o.metric] for o in objectives])
-        deviations = np.column_stack([outlook.deviations[o.metric] for o in objectives])
+        wide = {m: self._inflation(m) * deviation for m, deviation in posterior.deviations.items()}
+        means = np.column_stack([o.sign * posterior.means[o.metric] for o in objectives])
+        deviations = np.column_stack([posterior.deviations[o.metric] for o in objectives])
         widened = np.column_stack([wide[o.metric] for o in objectives])
         unit = np.ones(len(objectives))
-        for costs in (forecast.costs(forecast.evaluations), front):
+        for costs in (model.costs(model.evaluations), front):
             if len(costs):  # As long as no design is feasible, there is no front.
                 # Members of a front may tie in an objective in which other designs do not.
                 extent = np.ptp(costs, axis=0)
                 unit = np.where(extent > 0, extent, unit)
-        least = forecast.least_costs()
+        least = model.least_costs()
         means, deviations, widened, front, reached, least = (
             costs / unit for costs in (means, deviations, widened, front, reached, least)
         )
-        feasible = self._feasible(outlook)
-        entering = feasible * self._non_dominated(means, deviations, front - GAIN, least)
+        feasible = self._feasible(posterior)
+        improvement = feasible * self._non_dominated(means, deviations, front - GAIN, least)
         # Failures near by make a design less attractive, but are no proof that it fails as well.
-        cautious = replace(outlook, deviations=wide, success=(outlook.success > 0).astype(float))
-        doomed = 1 - self._feasible(cautious) * self._non_dominated(means, widened, front, least)
+        inflated = replace(
+            posterior, deviations=wide, success=(posterior.success > 0).astype(float)
+        )
+        dominated = 1 - self._feasible(inflated) * self._non_dominated(means, widened, front, least)
         optimistic = np.maximum(means - OPTIMISM * deviations, least)
-        last = (outlook.success <= 0.5).astype(int) + outlook.impossible
-        return _View(optimistic, front, reached, entering, doomed, feasible > 0.5, last)
+        last = (posterior.success <= 0.5).astype(int) + posterior.impossible
+        return _View(optimistic, front, reached, improvement, dominated, feasible > 0.5, last)
 
     def _non_dominated(
         self, means: FloatArray, deviations: FloatArray, front: FloatArray, least: FloatArray
@@ -235,12 +235,12 @@ class SurrogateGate:
         share: FloatArray = count / DRAWS
         return share
 
-    def _feasible(self, outlook: Outlook) -> FloatArray:
+    def _feasible(self, posterior: Posterior) -> FloatArray:
         """Probability of having values and keeping every constraint, shape (proposals,)."""
-        probability = outlook.success.copy()
+        probability = posterior.success.copy()
         for constraint in self._problem.constraints:
-            mean = outlook.means[constraint.metric]
-            deviation = np.maximum(outlook.deviations[constraint.metric], 1e-12)
+            mean = posterior.means[constraint.metric]
+            deviation = np.maximum(posterior.deviations[constraint.metric], 1e-12)
             probability *= _normal_below((constraint.upper - mean) / deviation)
             probability *= _normal_below((mean - constraint.lower) / deviation)
         return probability
@@ -248,7 +248,7 @@ class SurrogateGate:
     def _near_front(self, genomes: Sequence[Genome]) -> NDArray[np.bool_]:
         """Whether a proposal differs from a member of the front in one gene."""
         space = self._problem.space
-        front = [evaluation.candidate.genome for evaluation in self._forecast.front()]
+        front = [evaluation.candidate.genome for evaluation in self._model.front()]
         if not front:
             return np.zeros(len(genomes), dtype=bool)
         codes, own = space.encode(front), space.encode(genomes)
@@ -259,16 +259,18 @@ class SurrogateGate:
     ) -> None:
         """Add to ``reasons`` until as many as wanted have one."""
         optimistic = view.optimistic
-        hopeful = np.array([r for r in _rows(view.hopeful) if r not in reasons], dtype=int)
+        likely_feasible = np.array(
+            [r for r in _rows(view.likely_feasible) if r not in reasons], dtype=int
+        )
         edge = [
             int(row)
-            for row in hopeful[non_dominated(optimistic[hopeful])]
+            for row in likely_feasible[non_dominated(optimistic[likely_feasible])]
             if not (view.front - GAIN <= optimistic[row]).all(axis=1).any()
         ]
         # One design at a time (an asynchronous search) takes the two halves in turn.
-        turn = len(self._forecast.evaluations) + len(self._pending)
+        turn = len(self._model.evaluations) + len(self._pending)
         spread = (max(0, wanted - len(reasons)) + turn % 2) // 2
-        weight = np.where(near, 1.0, STRANGER)
+        weight = np.where(near, 1.0, OFF_FRONT_WEIGHT)
         reached = view.reached
         while edge and spread:
             gaps = np.square(optimistic[edge][:, None, :] - reached).sum(axis=2)
@@ -276,7 +278,7 @@ class SurrogateGate:
             reasons[row] = "spread along the predicted front"
             reached = np.vstack([reached, optimistic[row]])
             spread -= 1
-        appeal = weight * view.entering
+        appeal = weight * view.improvement
         # When nothing is left that might enter the front, the least hopeless come first. Where
         # evaluations keep failing, it takes more than a promise: only what is left over goes there.
         for row in map(int, np.lexsort((optimistic.sum(axis=1), -appeal, view.last))):
@@ -285,7 +287,7 @@ class SurrogateGate:
             if row not in reasons:
                 place = "next to the front" if near[row] else "away from the front"
                 reasons[row] = (
-                    f"enters the front with probability {view.entering[row]:.3f}, {place}"
+                    f"enters the front with probability {view.improvement[row]:.3f}, {place}"
                 )
 
 

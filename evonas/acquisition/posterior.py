@@ -1,4 +1,4 @@
-"""What a search expects of designs that it has not evaluated."""
+"""The posterior of designs that a search has not evaluated: what it expects, and how surely."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evonas.derived import derivation_order, propagate
 from evonas.memory import Memory
 from evonas.pareto import non_dominated
 from evonas.places import Places
@@ -18,7 +19,10 @@ from evonas.records import Evaluation, Prediction, Status
 from evonas.space import FloatArray, Genome, genome_key
 
 ENOUGH = 10
-"""Evaluations from which on there is a forecast."""
+"""Evaluations from which on designs are predicted."""
+
+OPTIMISM = 0.5
+"""Standard deviations by which predictions are taken as better than their mean."""
 
 TINY = 1e-12
 """Least standard deviation of a prediction; 0 marks a value that is known."""
@@ -27,11 +31,11 @@ NEAREST = 5
 """Evaluated designs that say how likely one next to them has values."""
 
 Pairs = list[tuple[float, float]]
-"""Mean and standard deviation of every metric that is needed."""
+"""Mean and standard deviation of every metric that objectives and constraints need."""
 
 
 @dataclass(frozen=True)
-class Outlook:
+class Posterior:
     """Predictions for n designs; a value that is known has the deviation 0.
 
     Args:
@@ -59,12 +63,12 @@ class Outlook:
         }
 
 
-class Forecast:
+class PosteriorModel:
     """Keeps what was evaluated, and predicts from it what objectives and constraints need.
 
     Values in memory are used as they are, cheap metrics are computed, and only expensive ones are
     predicted. The surrogate is fitted again when it is needed and something new is known, on rows
-    in the order of proposal, so that a forecast does not depend on the order in which workers
+    in the order of proposal, so that a posterior does not depend on the order in which workers
     finish.
 
     Args:
@@ -81,16 +85,22 @@ class Forecast:
         self._place = Places(problem.space)
         self._places: FloatArray | None = None
         self._fitted = 0
-        self._outlooks: dict[str, Pairs | None] = {}
+        self._cache: dict[str, Pairs | None] = {}
         needed = [o.metric for o in problem.objectives] + [c.metric for c in problem.constraints]
-        self._metrics = [problem.metric(name) for name in dict.fromkeys(needed)]
-        self._expensive = [m.name for m in self._metrics if m.expensive]
+        self._metrics = list(dict.fromkeys(needed))
+        order = derivation_order(problem, self._metrics)
+        # In the order of the objectives: models are fitted one after the other.
+        self._parts = [m for m in order if not m.derived_from]
+        self._parts.sort(
+            key=lambda m: self._metrics.index(m.name) if m.name in self._metrics else len(order)
+        )
+        self._expensive = [m.name for m in self._parts if m.expensive]
         self._nothing: Pairs = [(0.0, 0.0) for _ in self._metrics]
 
     @property
     def ready(self) -> bool:
         """Whether enough is known to predict anything."""
-        return len(self._evaluations) >= ENOUGH
+        return sum(e.source is None for e in self._evaluations) >= ENOUGH
 
     @property
     def evaluations(self) -> Sequence[Evaluation]:
@@ -100,7 +110,7 @@ class Forecast:
     def observe(self, evaluations: Iterable[Evaluation]) -> None:
         """Learn from evaluations; failures have no values, and teach where others may fail."""
         for evaluation in evaluations:
-            if all(m.name in evaluation.values for m in self._metrics):
+            if all(name in evaluation.values for name in self._metrics):
                 self._memory.add(evaluation)
                 self._evaluations.append(evaluation)
             else:
@@ -133,20 +143,20 @@ class Forecast:
         minimised = np.array([objective.sign > 0 for objective in self._problem.objectives])
         return np.where(minimised & (seen >= 0).all(axis=0), 0.0, -np.inf)
 
-    def outlook(self, genomes: Sequence[Genome]) -> Outlook:
-        """Predict designs; the forecast must be ready."""
+    def posterior(self, genomes: Sequence[Genome]) -> Posterior:
+        """Predict designs; the model must be ready."""
         if self._fitted != len(self._evaluations):
             self._fit()
         keys = [genome_key(genome) for genome in genomes]
-        new = {key: g for key, g in zip(keys, genomes, strict=True) if key not in self._outlooks}
+        new = {key: g for key, g in zip(keys, genomes, strict=True) if key not in self._cache}
         if new:
-            self._outlooks.update(zip(new, self._predict(list(new.values())), strict=True))
-        rows = [self._outlooks[key] for key in keys]
+            self._cache.update(zip(new, self._predict(list(new.values())), strict=True))
+        rows = [self._cache[key] for key in keys]
         table = np.array([row or self._nothing for row in rows])
         table = table.reshape(len(rows), len(self._metrics), 2)
-        return Outlook(
-            {m.name: table[:, column, 0] for column, m in enumerate(self._metrics)},
-            {m.name: table[:, column, 1] for column, m in enumerate(self._metrics)},
+        return Posterior(
+            {name: table[:, column, 0] for column, name in enumerate(self._metrics)},
+            {name: table[:, column, 1] for column, name in enumerate(self._metrics)},
             np.where([row is None for row in rows], 0.0, self._success(genomes)),
         )
 
@@ -179,27 +189,32 @@ class Forecast:
     def _predict(self, genomes: Sequence[Genome]) -> list[Pairs | None]:
         """Give mean and deviation of every metric; ``None`` for a design that has no values."""
         predicted = self._surrogate.predict(genomes, self._expensive) if self._expensive else {}
-        found: list[Pairs | None] = []
-        for row, genome in enumerate(genomes):
-            known = self._known(genome)
-            if known is None:
-                found.append(None)
-                continue
-            pairs = []
-            for name in (m.name for m in self._metrics):
-                if name in known:
-                    pairs.append((known[name], 0.0))
-                else:
-                    mean, deviation = predicted[name]
-                    pairs.append((float(mean[row]), max(float(deviation[row]), TINY)))
-            found.append(pairs)
+        known = [self._known(genome) for genome in genomes]
+        there = [row for row, values in enumerate(known) if values is not None]
+        means, deviations = {}, {}
+        for name in (m.name for m in self._parts):
+            mean, deviation = np.zeros(len(genomes)), np.zeros(len(genomes))
+            if name in predicted:
+                mean = np.array(predicted[name][0], dtype=float)
+                deviation = np.maximum(predicted[name][1], TINY)
+            for row, values in enumerate(known):
+                if values is not None and name in values:
+                    mean[row], deviation[row] = values[name], 0.0
+            means[name], deviations[name] = mean[there], deviation[there]
+        means, deviations = propagate(self._problem, self._metrics, means, deviations)
+        found: list[Pairs | None] = [None] * len(genomes)
+        for column, row in enumerate(there):
+            found[row] = [
+                (float(means[name][column]), float(deviations[name][column]))
+                for name in self._metrics
+            ]
         return found
 
     def _known(self, genome: Genome) -> dict[str, float] | None:
-        """Return what need not be predicted; ``None`` for a design that has no values."""
-        recalled = self._memory.recall(genome, self._metrics)
+        """Return the parts that need not be predicted; ``None`` for a design without values."""
+        recalled = self._memory.recall(genome, self._parts)
         known = {name: value for name, (_, value) in recalled.items()}
-        missing = [m.name for m in self._metrics if not m.expensive and m.name not in known]
+        missing = [m.name for m in self._parts if not m.expensive and m.name not in known]
         if missing:
             try:
                 values = self._problem.evaluate(dict(genome), missing)
@@ -215,12 +230,13 @@ class Forecast:
 
         Between rounds nothing is kept, so that a search that is resumed goes on from the same.
         """
-        self._outlooks.clear()
+        self._cache.clear()
 
     def _fit(self) -> None:
-        rows = self._evaluations
+        # Free designs share the expensive values of one that was evaluated: they teach nothing new.
+        rows = [row for row in self._evaluations if row.source is None]
         values = {name: np.array([row.values[name] for row in rows]) for name in self._expensive}
         if values:
             self._surrogate.fit([row.candidate.genome for row in rows], values)
-        self._fitted = len(rows)
+        self._fitted = len(self._evaluations)
         self.forget()

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from evonas.devices.numbers import numbers, preset
 from evonas.errors import ConfigError
+from evonas.space import FloatArray
 
 
 @dataclass(frozen=True)
@@ -39,19 +42,26 @@ class Link:
                 f"uplink_mbps of the link '{self.name}' is {self.uplink_mbps:g}; it must be above 0"
             )
 
-    def send_ms(self, payload_bytes: float) -> float:
-        """Time to put the payload on the link, in ms."""
+    def send_ms(self, payload_bytes: FloatArray) -> FloatArray:
+        """Time to put payloads on the link, in ms, shape (n,) as the payloads in bytes."""
         return payload_bytes * 8 / (self.uplink_mbps * 1e3)
 
-    def total_ms(self, payload_bytes: float) -> float:
+    def total_ms(self, payload_bytes: FloatArray) -> FloatArray:
         """Time from the start of sending until an answer is back, the server's work left out.
 
-        Zero when there is no payload, since nothing crosses the link then.
+        Args:
+            payload_bytes: Payloads in bytes, shape (n,).
 
-        >>> LINKS["5g"].total_ms(0), LINKS["5g"].total_ms(6250)
-        (0.0, 9.0)
+        Returns:
+            Times in ms, shape (n,); 0 without a payload, since nothing crosses the link then.
+
+        >>> LINKS["5g"].total_ms(np.array([0.0, 6250.0])).tolist()
+        [0.0, 9.0]
         """
-        return self.round_trip_ms + self.send_ms(payload_bytes) if payload_bytes else 0.0
+        total: FloatArray = np.where(
+            payload_bytes > 0, self.round_trip_ms + self.send_ms(payload_bytes), 0.0
+        )
+        return total
 
     def __str__(self) -> str:
         return (
@@ -118,8 +128,8 @@ def link(text: str) -> Link:
 
     The radio's power may be left out; it is 1 W then.
 
-    >>> link("uplink_mbps=10,round_trip_ms=30").total_ms(1250)
-    31.0
+    >>> link("uplink_mbps=10,round_trip_ms=30").total_ms(np.array([1250.0])).tolist()
+    [31.0]
 
     Raises:
         ConfigError: It is neither.

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from evonas import plugins
 from evonas.acquisition.gate import EvaluateAll, SurrogateGate
-from evonas.acquisition.posterior import Forecast
+from evonas.acquisition.posterior import PosteriorModel
 from evonas.engine.interrupt import StopRequest
 from evonas.engine.loop import Budget, Observer, Search
 from evonas.errors import RunError, UsageError, WorkError
@@ -272,9 +272,9 @@ def _strategy(
         raise RunError("the run had a surrogate of its own; pass it to resume")
     if isinstance(surrogate, str):
         surrogate = cast(SurrogateFactory, plugins.load("evonas.surrogates", surrogate))
-    forecast = Forecast(problem, surrogate(problem))
-    ahead = LookAhead(problem, forecast, population, seed, settings["opening"])
-    return ahead, SurrogateGate(problem, forecast, seed=seed)
+    model = PosteriorModel(problem, surrogate(problem))
+    ahead = LookAhead(problem, model, population, seed, settings["opening"])
+    return ahead, SurrogateGate(problem, model, seed=seed)
 
 
 def _go(
@@ -361,11 +361,21 @@ def _check_json(kind: str, options: Mapping[str, object]) -> None:
             ) from None
 
 
+def _known(now: Any, before: Any) -> Any:
+    """Leave out of descriptions of metrics, say, what runs of earlier versions do not hold."""
+    if not isinstance(now, list) or not isinstance(before, list) or len(now) != len(before):
+        return now
+    return [
+        {key: new[key] for key in new if key in old} if isinstance(new, dict) else new
+        for new, old in zip(now, before, strict=True)
+    ]
+
+
 def _check_same(directory: Path, before: Mapping[str, Any], problem: Problem) -> None:
     now = json.loads(json.dumps(problem.describe()))
     for part in ("space", "metrics", "objectives", "constraints", "probes", "kits", "data"):
         # Older runs lack some, and not every problem has data of its own.
-        if part in before and part in now and now[part] != before[part]:
+        if part in before and part in now and _known(now[part], before[part]) != before[part]:
             what = "fitted device" if part == "kits" else part
             raise RunError(
                 f"the {what} of problem '{before['problem']}' changed since run '{directory}' "

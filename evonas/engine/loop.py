@@ -8,14 +8,16 @@ proposal, so that its course does not depend on the number of workers or on when
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from evonas.derived import add_derived_values
+from evonas.engine.free import FreeDesigns
 from evonas.engine.interrupt import StopRequest
 from evonas.errors import UsageError
 from evonas.memory import Memory
-from evonas.problem import Problem
+from evonas.problem import Problem, judge
 from evonas.protocols import Gate, Optimizer, Runner
 from evonas.records import Candidate, Decision, Evaluation, Status, Task, Verdict
 from evonas.run.front import cost_array, make_tracker
@@ -70,6 +72,7 @@ class Progress:
         proposed: Designs so far.
         evaluated: Evaluations so far, failures included.
         pruned: Designs that the gate has kept from being evaluated.
+        free: Free designs that joined the front, see :mod:`evonas.engine.free`.
         failed: Evaluations that failed or ran out of time.
         front_size: Members of the front.
         hypervolume: Relative to the box of the first evaluations, see
@@ -82,6 +85,7 @@ class Progress:
     proposed: int
     evaluated: int
     pruned: int
+    free: int
     failed: int
     front_size: int
     hypervolume: float
@@ -147,6 +151,12 @@ class Search:
         self._observer = observer
 
         self._memory = Memory(problem)
+        self._free = FreeDesigns(problem, self._memory)
+        self._unexplored: list[Evaluation] = []
+        self._explored = 0
+        self._committed = 0
+        self._free_joined = 0
+        self._free_left = 0
         self._description = problem.describe()
         self._tracker = make_tracker(self._description, population)
         self._seen: set[str] = set()
@@ -177,7 +187,11 @@ class Search:
             if self._must_end():
                 self._drain()
                 break
-            if self._may_propose():
+            if self._free.running:
+                self._record(self._runner.wait(POLL_SECONDS))
+            elif self._unexplored and (self._asynchronous or not self._pending):
+                self._explore()
+            elif self._may_propose():
                 self._propose()
             elif self._pending:
                 self._record(self._runner.wait(POLL_SECONDS))
@@ -201,6 +215,7 @@ class Search:
         for evaluation in evaluations:
             del self._pending[evaluation.candidate.id]
             self._note(evaluation)
+        self._restore_explored(evaluations)
         self._gate.observe(evaluations)
         if snapshot := self._journal.snapshot():
             batch, self._told, state = snapshot
@@ -213,6 +228,18 @@ class Search:
         self._untold = evaluations[self._told :]
         for candidate in list(self._pending.values()):
             self._dispatch(candidate)
+
+    def _restore_explored(self, evaluations: Sequence[Evaluation]) -> None:
+        """Leave out again the free designs that were looked at and did not join the front."""
+        explored = evaluations[: self._journal.meta().get("explored", 0)]
+        self._unexplored = [e for e in evaluations[len(explored) :] if e.source is None]
+        for evaluation in explored:
+            self._leave_out(map(genome_key, self._free.around(evaluation)))
+
+    def _leave_out(self, keys: Iterable[str]) -> None:
+        new = set(keys) - self._seen
+        self._free_left += len(new)
+        self._seen |= new
 
     def _must_end(self) -> bool:
         if self._stop.requested:
@@ -245,7 +272,7 @@ class Search:
     def _propose(self) -> None:
         self._tell()
         wanted = self._wanted()
-        genomes = self._optimizer.ask(wanted * self._gate.choice, self._seen)
+        genomes = self._optimizer.ask(wanted * self._gate.proposals_per_evaluation, self._seen)
         if not genomes:
             if not self._pending:
                 self._state = "exhausted"
@@ -286,7 +313,7 @@ class Search:
     def _dispatch(self, candidate: Candidate) -> None:
         """Submit what is not in memory; wait while another candidate is measuring it."""
         known = self._memory.recall(candidate.genome)
-        missing = tuple(m.name for m in self._problem.metrics if m.name not in known)
+        missing = tuple(m.name for m in self._problem.measured_metrics if m.name not in known)
         if not missing:
             self._record([Evaluation(candidate, Status.OK, worker="memory")])
         elif self._memory.is_measuring(candidate.genome, missing):
@@ -297,6 +324,12 @@ class Search:
 
     def _record(self, finished: Sequence[Evaluation]) -> None:
         """Commit evaluations; only then tell anybody of them."""
+        for evaluation in finished:
+            if evaluation.candidate.id < 0:
+                self._free.take(evaluation)
+                if not self._free.running:
+                    self._join()
+        finished = [evaluation for evaluation in finished if evaluation.candidate.id >= 0]
         if not finished:
             return
         completed = [self._complete(evaluation) for evaluation in finished]
@@ -304,36 +337,70 @@ class Search:
         evaluations = [evaluation for evaluation, _ in completed]
         for evaluation in evaluations:
             del self._pending[evaluation.candidate.id]
+        self._learn(evaluations)
+        waiting, self._waiting = self._waiting, []
+        for candidate in waiting:
+            self._dispatch(candidate)
+
+    def _learn(self, evaluations: Sequence[Evaluation]) -> None:
+        """Tell everybody of evaluations that were committed."""
+        for evaluation in evaluations:
             self._note(evaluation)
         self._untold.extend(evaluations)
         self._gate.observe(evaluations)
         if self._asynchronous:
             self._tell()
         self._report()
-        waiting, self._waiting = self._waiting, []
-        for candidate in waiting:
-            self._dispatch(candidate)
+
+    def _explore(self) -> None:
+        """Begin to look at the free designs around what was evaluated since the last look."""
+        self._explored = self._committed
+        tasks = self._free.start(self._unexplored, self._seen)
+        self._unexplored = []
+        if tasks:
+            self._runner.submit(tasks)
+        elif self._free.keys:
+            self._join()
+
+    def _join(self) -> None:
+        """Commit the free designs that join the front, and how far the look has come."""
+        joining = self._free.joining(self._tracker.costs, self._proposed, self._batch - 1)
+        keys = self._free.keys
+        judged = [
+            (e.candidate, Verdict(Decision.FREE, f"its expensive metrics are those of {e.source}"))
+            for e in joining
+        ]
+        self._journal.commit(
+            candidates=judged,
+            evaluations=[(e, self._free.sources(e)) for e in joining],
+            meta={"explored": self._explored},
+        )
+        self._proposed += len(joining)
+        for evaluation in joining:
+            self._remember(genome_key(evaluation.candidate.genome), pruned=False)
+        self._leave_out(keys)
+        self._learn(joining)
 
     def _complete(self, evaluation: Evaluation) -> tuple[Evaluation, dict[str, int]]:
-        """Add the values read from memory, and judge the constraints."""
+        """Add the values read from memory and the derived ones, and judge the constraints."""
         if evaluation.status is not Status.OK:
             return evaluation, {}
         known = self._memory.recall(evaluation.candidate.genome)
         sources = {m: source for m, (source, _) in known.items() if m not in evaluation.values}
         values = {m: known[m][1] for m in sources} | dict(evaluation.values)
-        broken = [c for c in self._problem.constraints if c.violation(values[c.metric]) > 0]
-        if not broken:
-            return replace(evaluation, values=values), sources
-        error = "; ".join(
-            f"{c.metric} is {values[c.metric]:g}, allowed is "
-            + (f"at most {c.upper:g}" if values[c.metric] > c.upper else f"at least {c.lower:g}")
-            for c in broken
-        )
-        return replace(evaluation, values=values, status=Status.INFEASIBLE, error=error), sources
+        values = add_derived_values(self._problem, values)
+        error = judge(self._problem, values)
+        status = Status.INFEASIBLE if error else Status.OK
+        return replace(evaluation, values=values, status=status, error=error), sources
 
     def _note(self, evaluation: Evaluation) -> None:
+        self._committed += 1
         self._memory.add(evaluation)
-        self._evaluated += 1
+        if evaluation.source is None:
+            self._evaluated += 1
+            self._unexplored.append(evaluation)
+        else:
+            self._free_joined += 1
         if evaluation.status is Status.OK:
             self._tracker.add(cost_array(self._description, [evaluation])[0])
         elif evaluation.status is not Status.INFEASIBLE:
@@ -353,9 +420,10 @@ class Search:
         if self._budget.seconds is not None:
             shares.append(seconds / self._budget.seconds)
         return Progress(
-            proposed=len(self._seen) + len(self._pruned),
+            proposed=len(self._seen) - self._free_left + len(self._pruned),
             evaluated=self._evaluated,
             pruned=len(self._pruned),
+            free=self._free_joined,
             failed=self._failed,
             front_size=len(self._tracker.costs),
             hypervolume=self._tracker.hypervolume,

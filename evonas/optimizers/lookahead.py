@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from evonas.acquisition.posterior import Forecast
+from evonas.acquisition.posterior import OPTIMISM, PosteriorModel
 from evonas.optimizers.catalogue import Catalogue
 from evonas.optimizers.nsga2 import NSGA2, check_population
 from evonas.pareto import non_dominated
@@ -18,9 +18,6 @@ from evonas.space import Choice, FloatArray, Genome, Integer, Space, genome_key
 
 GENERATIONS = 25
 """How far it looks ahead."""
-
-OPTIMISM = 0.5
-"""Standard deviations by which predictions are taken as better than their mean."""
 
 POOL = 1000
 """Random designs that the opening is chosen from, besides a Latin hypercube."""
@@ -102,13 +99,13 @@ class LookAhead:
     of the front and the designs they came across. Where there are no more designs than are asked
     for, it proposes them all. It begins with the extremes of the space, and what the surrogate
     chooses from a Latin hypercube and random designs. It keeps no state but a count and its seed:
-    what it knows is in the forecast.
+    what it knows is in the posterior's model.
 
     Args:
         problem: What is searched.
-        forecast: Predicts, and holds what was evaluated.
+        model: Predicts designs, and holds what was evaluated.
         population: Survivors of every generation.
-        seed: Of everything random.
+        seed: Seed of the random number generator.
         opening: How many designs to begin with.
 
     Raises:
@@ -116,11 +113,11 @@ class LookAhead:
     """
 
     def __init__(
-        self, problem: Problem, forecast: Forecast, population: int, seed: int, opening: int
+        self, problem: Problem, model: PosteriorModel, population: int, seed: int, opening: int
     ) -> None:
         check_population(population)
         self._problem = problem
-        self._forecast = forecast
+        self._model = model
         self._population = population
         self._seed = seed
         self._opening = opening
@@ -133,14 +130,14 @@ class LookAhead:
         self._asks += 1
         rng = np.random.default_rng([self._seed, self._asks])
         found: dict[str, Genome] = {}
-        if self._forecast.ready and self._catalogue.size <= n:
+        if self._model.ready and self._catalogue.size <= n:
             self._add(self._catalogue.codes, seen, found)
             return list(found.values())
-        if not self._forecast.ready:
+        if not self._model.ready:
             found = {key: g for key, g in self._first().items() if key not in seen}
             ahead = self._nsga2(rng)
         else:
-            front = [evaluation.candidate.genome for evaluation in self._forecast.front()]
+            front = [evaluation.candidate.genome for evaluation in self._model.front()]
             near = neighbours(self._problem.space, front, rng)
             self._add(rng.permutation(near)[: n // 2], seen, found)
             ahead = self._look_ahead(n, seen, found, rng)
@@ -156,7 +153,7 @@ class LookAhead:
             pool: dict[str, Genome] = {}
             self._add(opening_designs(space, self._opening, rng), (), pool)
             self._add(space.sample(POOL, rng), (), pool)
-            chosen = self._forecast.opening(list(pool.values()), self._opening)
+            chosen = self._model.opening(list(pool.values()), self._opening)
             self._add(extremes(space, rng), (), self._begun, self._opening)
             for genome in chosen:
                 if len(self._begun) < self._opening:
@@ -172,15 +169,15 @@ class LookAhead:
         predicted best so far: variation alone leaves many of those undiscovered.
         """
         ahead = self._nsga2(rng)
-        ahead.tell(self._forecast.evaluations)
-        least = self._forecast.least_costs()
+        ahead.tell(self._model.evaluations)
+        least = self._model.least_costs()
         hoped = self._expected(list(found.values()), least)
         ahead.tell(hoped)
         size = max(self._population, n // GENERATIONS)
         for _ in range(GENERATIONS):
             if len(found) >= n:
                 break
-            hoped = [hoped[i] for i in non_dominated(self._forecast.costs(hoped))]
+            hoped = [hoped[i] for i in non_dominated(self._model.costs(hoped))]
             best = [evaluation.candidate.genome for evaluation in hoped]
             new: dict[str, Genome] = {}
             codes = rng.permutation(neighbours(self._problem.space, best, rng))
@@ -200,17 +197,20 @@ class LookAhead:
         return NSGA2(self._problem, self._population, seed, (), self._catalogue)
 
     def _expected(self, genomes: Sequence[Genome], least: FloatArray) -> list[Evaluation]:
-        """Make the evaluations that the forecast hopes for, no cost below the least possible."""
-        outlook = self._forecast.outlook(genomes)
-        values = dict(outlook.means)
+        """Make the evaluations that the model hopes for, no cost below the least possible."""
+        posterior = self._model.posterior(genomes)
+        values = dict(posterior.means)
         for objective, bound in zip(self._problem.objectives, least, strict=True):
-            mean, deviation = outlook.means[objective.metric], outlook.deviations[objective.metric]
+            mean, deviation = (
+                posterior.means[objective.metric],
+                posterior.deviations[objective.metric],
+            )
             costs = np.maximum(objective.sign * mean - OPTIMISM * deviation, bound)
             values[objective.metric] = objective.sign * costs
         return [
             Evaluation(Candidate(0, g, 0), Status.OK, {m: float(v[i]) for m, v in values.items()})
             for i, g in enumerate(genomes)
-            if outlook.success[i] > 0.5
+            if posterior.success[i] > 0.5
         ]
 
     def _add(
@@ -229,7 +229,7 @@ class LookAhead:
                 key, found[key] = design
 
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
-        """Do nothing: evaluations come through the forecast."""
+        """Do nothing: evaluations come through the posterior's model."""
 
     def state(self) -> dict[str, Any]:
         """Return the seed and the number of asks."""

@@ -33,7 +33,7 @@ def surrogate_report(
     Args:
         description: Of the problem, see :meth:`evonas.problem.Problem.describe`.
         candidates: Of the run, with their verdicts.
-        evaluations: Of the run.
+        evaluations: Of the run, with its free designs, which are not counted.
 
     Returns:
         ``spared_share``: pruned designs among all pruned or evaluated, one that was pruned first
@@ -50,7 +50,7 @@ def surrogate_report(
         for evaluation in _audited(candidates, evaluations)
     ]
     return {
-        "spared_share": pruned / max(1, pruned + len(evaluations)),
+        "spared_share": pruned / max(1, pruned + sum(e.source is None for e in evaluations)),
         "wrong_prune_rate": sum(judged) / len(judged) if judged else None,
         "wrong_prune_interval": list(wilson_interval(sum(judged), len(judged))) if judged else None,
         **_foresight(candidates, evaluations),

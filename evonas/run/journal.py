@@ -1,15 +1,16 @@
 """The append-only record of a run, in SQLite.
 
-Tables (schema version 1)::
+Tables (schema version 2)::
 
     meta            key, value (JSON): schema, problem description, settings, state, seconds
     candidates      id, batch, genome (JSON), decision, reason, predictions (JSON)
-    evaluations     number, candidate, status, error, seconds, worker, attempts, finished
+    evaluations     number, candidate, status, error, seconds, worker, attempts, finished, source
     metric_values   candidate, metric, value, seconds, worker, source
     snapshots       optimizer state (JSON) after a batch was proposed, and what it was told
 
-``source`` is the candidate whose measurement a value was read from. ``seconds`` and ``worker`` of
-a value are those of the call that measured it.
+``source`` of a value is the candidate whose measurement it was read from; its ``seconds`` and
+``worker`` are those of the call that measured it. ``source`` of an evaluation is set for a free
+design, which is not counted: the candidate that its expensive metrics were measured of.
 """
 
 from __future__ import annotations
@@ -30,7 +31,12 @@ from evonas.records import Candidate, Decision, Evaluation, Prediction, Status, 
 from evonas.run.layout import JOURNAL, PARTIAL, remove_files
 from evonas.run.lock import take_lock
 
-SCHEMA = 1
+SCHEMA = 2
+
+MIGRATIONS = {
+    1: "ALTER TABLE evaluations ADD COLUMN source INTEGER REFERENCES candidates (id);",
+}
+"""Schema version -> what makes a journal one of the next version; done when a run is resumed."""
 
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -42,7 +48,7 @@ CREATE TABLE evaluations (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     candidate INTEGER NOT NULL UNIQUE REFERENCES candidates (id),
     status TEXT NOT NULL, error TEXT NOT NULL, seconds REAL NOT NULL, worker TEXT NOT NULL,
-    attempts INTEGER NOT NULL, finished REAL NOT NULL
+    attempts INTEGER NOT NULL, finished REAL NOT NULL, source INTEGER REFERENCES candidates (id)
 );
 CREATE TABLE metric_values (
     candidate INTEGER NOT NULL REFERENCES candidates (id), metric TEXT NOT NULL,
@@ -160,19 +166,33 @@ class Journal:
         try:
             if self._lock is not None:
                 self._connection.executescript(MODE)
-            schema = self.meta().get("schema")
+            schema = self._schema()
+            while self._lock is not None and schema in MIGRATIONS:
+                schema = self._migrate(schema)
         except (sqlite3.Error, json.JSONDecodeError) as error:
             self.close()
             raise RunError(
                 f"the journal in '{self._where}' is corrupt ({error}); restore it from a copy"
             ) from error
-        if schema != SCHEMA:
+        if schema != SCHEMA and schema not in MIGRATIONS:
             self.close()
             raise RunError(
                 f"the journal in '{self._where}' has schema version {schema}, and this version "
                 f"of EvoNAS reads version {SCHEMA}; use the version that wrote it"
             )
         return self
+
+    def _schema(self) -> int:
+        schema: int = self.meta().get("schema")  # type: ignore[assignment]
+        return schema
+
+    def _migrate(self, schema: int) -> int:
+        """Make the journal one of the next schema version, in one transaction."""
+        self._connection.executescript(
+            f"BEGIN; {MIGRATIONS[schema]} UPDATE meta SET value = '{schema + 1}' "
+            "WHERE key = 'schema'; COMMIT;"
+        )
+        return self._schema()
 
     def __enter__(self) -> Self:
         return self
@@ -200,6 +220,7 @@ class Journal:
         candidates: Iterable[tuple[Candidate, Verdict]] = (),
         evaluations: Iterable[tuple[Evaluation, Mapping[str, int]]] = (),
         snapshot: tuple[int, int, Mapping[str, Any]] | None = None,
+        meta: Mapping[str, Any] | None = None,
     ) -> None:
         """Write in one transaction.
 
@@ -208,6 +229,7 @@ class Journal:
             evaluations: Each with the candidate that every value read from memory came from.
             snapshot: Batch, number of the last evaluation told to the optimizer, and its state;
                 it replaces the one before.
+            meta: Facts about the run to remember.
 
         Raises:
             WorkError: The disk is full or the file cannot be written; nothing of it is kept.
@@ -225,6 +247,7 @@ class Journal:
                 connection.execute(
                     "INSERT INTO snapshots VALUES (?, ?, ?)", (batch, told, json.dumps(state))
                 )
+            _set_meta(connection, meta or {})
 
     def add_values(self, candidate: int, values: Mapping[str, float], seconds: float) -> None:
         """Add metrics that were measured after the search."""
@@ -236,10 +259,7 @@ class Journal:
     def set_meta(self, values: Mapping[str, Any]) -> None:
         """Remember facts about the run."""
         with self._transaction() as connection:
-            connection.executemany(
-                "INSERT OR REPLACE INTO meta VALUES (?, ?)",
-                [(key, json.dumps(value)) for key, value in values.items()],
-            )
+            _set_meta(connection, values)
 
     def meta(self) -> dict[str, Any]:
         """Return what is remembered about the run."""
@@ -274,9 +294,10 @@ class Journal:
             (after,),
         ):
             values.setdefault(candidate, {})[metric] = value
+        source = "e.source" if self._schema() > 1 else "NULL"
         rows = self._connection.execute(
-            "SELECT c.id, c.genome, c.batch, e.status, e.seconds, e.worker, e.error, e.attempts "
-            "FROM evaluations e JOIN candidates c ON c.id = e.candidate "
+            "SELECT c.id, c.genome, c.batch, e.status, e.seconds, e.worker, e.error, e.attempts, "
+            f"{source} FROM evaluations e JOIN candidates c ON c.id = e.candidate "
             "WHERE number > ? ORDER BY number",
             (after,),
         )
@@ -289,8 +310,9 @@ class Journal:
                 worker,
                 error,
                 attempts,
+                source,
             )
-            for id_, genome, batch, status, seconds, worker, error, attempts in rows
+            for id_, genome, batch, status, seconds, worker, error, attempts, source in rows
         ]
 
     def sources(self) -> dict[tuple[int, str], int]:
@@ -306,16 +328,17 @@ class Journal:
         return None if row is None else (row[0], row[1], json.loads(row[2]))
 
     def counts(self) -> dict[str, int]:
-        """Count designs, by decision, too, and evaluations by status.
+        """Count designs, by decision, too, and evaluations by status, free designs left out.
 
         A design that was pruned and let through later counts as the latter.
         """
-        counts = {}
-        for table, column in (("candidates", "decision"), ("evaluations", "status")):
-            for name, count in self._connection.execute(
-                f"SELECT {column}, COUNT(*) FROM {table} GROUP BY {column}"
-            ):
-                counts[name] = count
+        counts: dict[str, int] = {}
+        counted = "WHERE source IS NULL" if self._schema() > 1 else ""
+        for query in (
+            "SELECT decision, COUNT(*) FROM candidates GROUP BY decision",
+            f"SELECT status, COUNT(*) FROM evaluations {counted} GROUP BY status",
+        ):
+            counts.update(self._connection.execute(query))
         designs = "SELECT COUNT(DISTINCT genome) FROM candidates"
         counts["proposed"] = self._connection.execute(designs).fetchone()[0]
         let_through = sum(counts.get(d, 0) for d in Decision if d is not Decision.PRUNE)
@@ -401,6 +424,13 @@ def _find(directory: Path) -> Path:
     return path
 
 
+def _set_meta(connection: sqlite3.Connection, values: Mapping[str, Any]) -> None:
+    connection.executemany(
+        "INSERT OR REPLACE INTO meta VALUES (?, ?)",
+        [(key, json.dumps(value)) for key, value in values.items()],
+    )
+
+
 def _candidate_row(candidate: Candidate, verdict: Verdict) -> tuple[int, int, str, str, str, str]:
     predictions = {m: [p.mean, p.deviation] for m, p in verdict.predictions.items()}
     return (
@@ -418,8 +448,9 @@ def _insert_evaluation(
 ) -> None:
     id_ = evaluation.candidate.id
     connection.execute(
-        "INSERT INTO evaluations (candidate, status, error, seconds, worker, attempts, finished) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO evaluations "
+        "(candidate, status, error, seconds, worker, attempts, finished, source) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             id_,
             evaluation.status.value,
@@ -428,6 +459,7 @@ def _insert_evaluation(
             evaluation.worker,
             evaluation.attempts,
             time.time(),
+            evaluation.source,
         ),
     )
     rows: Sequence[tuple[object, ...]] = [

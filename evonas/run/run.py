@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import median
@@ -11,8 +12,9 @@ from evonas import references
 from evonas.errors import RunError, UsageError, did_you_mean
 from evonas.problem import Problem, Report
 from evonas.records import Status
+from evonas.run.derive_again import derive_again
 from evonas.run.diagnostics import surrogate_report
-from evonas.run.front import FORMATS, Front, cost_array, make_tracker
+from evonas.run.front import FORMATS, Front, cost_array, make_tracker, say_designs
 from evonas.run.journal import Journal
 from evonas.run.lock import is_locked
 from evonas.run.models import export_models
@@ -47,6 +49,31 @@ class Run:
         """The front of everything committed so far."""
         return Front.from_journal(self._journal)
 
+    def front_for(self, problem: Problem) -> Front:
+        """Make the front again for another link, or another factor of a device.
+
+        Nothing is evaluated: derived metrics are computed anew from the parts that were measured,
+        and constraints are judged anew.
+
+        Args:
+            problem: The run's problem, made with other options; it need not be prepared.
+
+        Returns:
+            Its front. If designs were pruned, its notes say that they are missing: another link
+            might have shown them in a better light.
+
+        Raises:
+            UsageError: The problem has other genes than the run's, or measures other metrics.
+        """
+        meta = self.meta
+        evaluations = derive_again(meta["description"], self._journal.evaluations(), problem)
+        description = json.loads(json.dumps(problem.describe()))
+        if pruned := self._journal.counts()["prune"]:
+            description["notes"].append(
+                f"{say_designs(pruned)} missing: pruned in the search, which had other options"
+            )
+        return Front.from_evaluations(description, evaluations)
+
     @property
     def meta(self) -> dict[str, Any]:
         """What the journal remembers: description, settings, state."""
@@ -65,7 +92,8 @@ class Run:
             ``problem``, ``state`` (``running``, ``finished``, ``exhausted``, ``stopped``, or
             ``interrupted`` when the process that wrote it is gone), ``proposed``, ``evaluated``,
             ``probes`` (fitted device -> designs that were measured there), ``pruned``,
-            ``audited``, ``failed``, ``infeasible``, ``front_size``, ``hypervolume``,
+            ``audited``, ``free`` (designs that joined the front and cost no evaluation),
+            ``failed``, ``infeasible``, ``front_size``, ``hypervolume``,
             ``evaluation_seconds`` (the median; ``None`` without evaluations), and with a
             surrogate ``considered`` (proposals that the gate looked at, a design again in every
             batch) and what :func:`evonas.run.diagnostics.surrogate_report` says.
@@ -77,6 +105,7 @@ class Run:
         feasible = [e for e in evaluations if e.status is Status.OK]
         for cost in cost_array(meta["description"], feasible):
             tracker.add(cost)
+        counted = [e for e in evaluations if e.source is None]
         state = meta["state"]
         if state == "running" and self.directory is not None and not is_locked(self.directory):
             state = "interrupted"
@@ -84,15 +113,16 @@ class Run:
             "problem": meta["description"]["problem"],
             "state": state,
             "proposed": counts["proposed"],
-            "evaluated": len(evaluations),
+            "evaluated": len(counted),
             "probes": meta["description"].get("probes", {}),
             "pruned": counts["prune"],
             "audited": counts.get("audit", 0),
+            "free": counts.get("free", 0),
             "failed": counts.get("failed", 0) + counts.get("timeout", 0),
             "infeasible": counts.get("infeasible", 0),
             "front_size": len(tracker.costs),
             "hypervolume": tracker.hypervolume,
-            "evaluation_seconds": median(e.seconds for e in evaluations) if evaluations else None,
+            "evaluation_seconds": median(e.seconds for e in counted) if counted else None,
         }
         if settings.get("surrogate") is not None:
             candidates = self._journal.candidates()

@@ -6,6 +6,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+from evonas.derived import all_values
 from evonas.problem import Problem
 from evonas.protocols import Optimizer
 from evonas.records import Candidate, Evaluation, Status
@@ -29,16 +30,12 @@ class OptimizerSuite(ABC):
     ) -> list[Genome]:
         """Ask and tell for some batches; returns what was proposed, and adds it to ``seen``."""
         proposed: list[Genome] = []
-        names = [metric.name for metric in problem.metrics]
         for n in batches:
             genomes = optimizer.ask(n, seen)
             seen.update(genome_key(genome) for genome in genomes)
             proposed += genomes
             optimizer.tell(
-                [
-                    Evaluation(Candidate(0, g, 0), Status.OK, problem.evaluate(g, names))
-                    for g in genomes
-                ]
+                [Evaluation(Candidate(0, g, 0), Status.OK, all_values(problem, g)) for g in genomes]
             )
         return proposed
 

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from evonas.derived import add_derived, all_values
 from evonas.errors import InfeasibleError
 from evonas.optimizers.catalogue import Catalogue
 from evonas.problem import Problem, check_problem
@@ -103,7 +104,7 @@ class ProblemSuite(ABC):
 
     def test_every_metric_it_is_asked_for_is_a_finite_number(self) -> None:
         problem = self.make_problem()
-        names = [metric.name for metric in problem.metrics]
+        names = [metric.name for metric in problem.measured_metrics]
         for genome in sample_designs(problem, self.evaluated):
             try:
                 values = problem.evaluate(genome, names)
@@ -112,17 +113,32 @@ class ProblemSuite(ABC):
             assert set(values) == set(names)
             assert all(math.isfinite(value) for value in values.values())
 
+    def test_derived_metrics_follow_element_by_element_from_their_parts(self) -> None:
+        problem = self.make_problem()
+        rows = []
+        for genome in sample_designs(problem, self.evaluated):
+            try:
+                rows.append(all_values(problem, genome))
+            except InfeasibleError:
+                continue
+        names = [metric.name for metric in problem.metrics]
+        assert all(set(row) == set(names) for row in rows)
+        table = {m.name: np.array([row[m.name] for row in rows]) for m in problem.measured_metrics}
+        for name, column in add_derived(problem, table).items():
+            assert np.array_equal(column, [row[name] for row in rows])
+            assert np.isfinite(column).all()
+
     def test_listed_designs_differ_are_canonical_and_have_values(self) -> None:
         problem = self.make_problem()
         designs = problem.designs or ()
         assert len({genome_key(genome) for genome in designs}) == len(designs)
         assert all(problem.canonical(genome) == genome for genome in designs)
         for genome in designs[: self.evaluated]:
-            problem.evaluate(genome, [metric.name for metric in problem.metrics])
+            problem.evaluate(genome, [metric.name for metric in problem.measured_metrics])
 
     def test_a_metric_asked_for_alone_has_the_same_value(self) -> None:
         problem = self.make_problem()
-        names = [metric.name for metric in problem.metrics]
+        names = [metric.name for metric in problem.measured_metrics]
         for genome in sample_designs(problem, self.evaluated):
             try:
                 together = problem.evaluate(genome, names)
@@ -135,7 +151,7 @@ class ProblemSuite(ABC):
         problem = self.make_problem()
         found: dict[tuple[str, str], float] = {}
         for genome in sample_designs(problem, self.evaluated * 4):
-            for metric in problem.metrics:
+            for metric in problem.measured_metrics:
                 if metric.name in self.measured:
                     continue
                 key = metric.name, genome_key(problem.memory_key(metric.name, genome))

@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from evonas.derived import all_values
 from evonas.problem import Problem
 from evonas.protocols import Gate, Surrogate
 from evonas.records import Candidate, Decision, Evaluation, Status, Verdict
@@ -24,7 +25,7 @@ def _designs(problem: Problem, n: int, seed: int) -> list[Genome]:
 
 def _values(problem: Problem, genomes: Sequence[Genome]) -> dict[str, FloatArray]:
     names = [metric.name for metric in problem.metrics]
-    rows = [problem.evaluate(genome, names) for genome in genomes]
+    rows = [all_values(problem, genome) for genome in genomes]
     return {name: np.array([row[name] for row in rows]) for name in names}
 
 
@@ -123,17 +124,16 @@ class GateSuite(ABC):
     def _course(self, problem: Problem, gate: Gate) -> list[_Round]:
         """Judge a few rounds of proposals; what is let through is evaluated."""
         rest = _designs(problem, 150, seed=0)
-        names = [metric.name for metric in problem.metrics]
         course: list[_Round] = []
         number = 0
         for _ in range(10):
-            proposed = rest[: min(60, self.wanted * gate.choice)]
+            proposed = rest[: min(60, self.wanted * gate.proposals_per_evaluation)]
             verdicts = gate.judge(proposed, self.wanted)
             told = []
             for genome, verdict in zip(proposed, verdicts, strict=True):
                 if verdict is not None and verdict.decision is not Decision.PRUNE:
                     rest.remove(genome)
-                    values = problem.evaluate(genome, names)
+                    values = all_values(problem, genome)
                     told.append(Evaluation(Candidate(number, genome, 0), Status.OK, values))
                     number += 1
             gate.observe(told)
@@ -166,7 +166,7 @@ class GateSuite(ABC):
         problem = self.make_problem()
         gate, rest = self.make_gate(problem), _designs(problem, 60, seed=2)
         for number in range(4):
-            proposed = rest[: min(20, self.wanted * gate.choice)]
+            proposed = rest[: min(20, self.wanted * gate.proposals_per_evaluation)]
             verdicts = gate.judge(proposed, self.wanted)
             passed = [
                 genome
@@ -180,4 +180,4 @@ class GateSuite(ABC):
             rest = [genome for genome in rest if genome not in passed]
 
     def test_it_wants_to_choose(self) -> None:
-        assert self.make_gate(self.make_problem()).choice >= 1
+        assert self.make_gate(self.make_problem()).proposals_per_evaluation >= 1

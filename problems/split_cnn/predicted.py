@@ -11,7 +11,7 @@ from evonas.devices.profile import FittedCosts, end_metrics, energy_of, with_end
 from evonas.problem import Metric
 from evonas.space import FloatArray, Genome, Space
 
-TIMED = MappingProxyType({"head": "device_ms", "tail": "server_ms"})
+TIMED = MappingProxyType({"head": "head_ms", "tail": "tail_ms"})
 """Model -> the metric that is its time."""
 
 
@@ -52,7 +52,7 @@ class PredictedTimes:
         """The ends of the intervals."""
         found = [(TIMED[model], "ms") for model in self.profiles]
         if self.metered:
-            found.append(("device_energy_mj", "mJ"))
+            found.append(("head_energy_mj", "mJ"))
         return [end for name, unit in found for end in end_metrics(name, unit)]
 
     @property
@@ -61,16 +61,14 @@ class PredictedTimes:
         profile = self.profiles.get("head")
         return profile is not None and energy_of("head") in profile.content["kinds"]
 
-    def energy(self, views: Mapping[str, FloatArray], rest: float) -> dict[str, float]:
-        """Predict the device's energy in mJ, and the ends of its interval.
+    def energy(self, views: Mapping[str, FloatArray]) -> dict[str, float]:
+        """Predict the energy of the head in mJ, and the ends of its interval.
 
         Args:
             views: Of the design, shape (1, columns) each.
-            rest: What it takes besides the head, in mJ.
         """
         energies = self._costs[energy_of("head")].predict(views)
-        named = zip(with_ends("device_energy_mj"), energies, strict=True)
-        return {name: mj + rest for name, mj in named}
+        return dict(zip(with_ends("head_energy_mj"), energies, strict=True))
 
     def times(
         self, genome: Genome, views: Mapping[str, FloatArray], on_device: bool

@@ -29,19 +29,19 @@ from evonas.space import FloatArray, Genome, Value
 VERIFICATION_IMAGES = 128
 """Validation images that an exported pair is verified on."""
 
-TIMES = ("latency_ms", "device_ms", "server_ms", "device_energy_mj")
-"""Metrics that follow from the measured times."""
-
 
 class SplitCNN(Problem):
     """Search architecture, width, split point and payload of a convolutional network.
 
     The network's head runs on the device, its payload crosses the link, its tail runs on the
-    server::
+    server. Times of head and tail are measured here; what follows from them is derived::
 
-        latency_ms       = device_ms + link_ms + server_ms
+        device_ms        = head_ms * the device's factor
+        server_ms        = tail_ms * the server's factor
         link_ms          = round trip + 8 payload_bytes / uplink, or 0 if nothing crosses
-        device_energy_mj = device_ms * compute power
+        latency_ms       = device_ms + link_ms + server_ms
+        head_energy_mj   = device_ms * compute power
+        device_energy_mj = head_energy_mj
                          + 8 payload_bytes / uplink * (idle power + transmit power)
                          + (round trip + server_ms) * idle power
 
@@ -116,7 +116,10 @@ class SplitCNN(Problem):
         runs_on = {"head": self._device, "tail": self._server}
         images = {"data": data, "image_size": image_size}
         self._predicted = PredictedTimes(runs_on, self.space, images)
-        self.metrics = [*_metrics(self.space.names), *self._predicted.metrics]
+        self.metrics = [
+            *_metrics(self.space.names, self._predicted.metered),
+            *self._predicted.metrics,
+        ]
         self.profiles = list(self._predicted.profiles.values())
         if not self.profiles:  # What is predicted is no time to predict others from.
             self.timed_models = dict(TIMED)
@@ -170,11 +173,28 @@ class SplitCNN(Problem):
         found: dict[str, float] = {}
         if "error" in wanted:
             found["error"] = self._error(genome, *self._scored)
-        if wanted & {*TIMES, *(metric.name for metric in self._predicted.metrics)}:
+        if wanted & {*TIMED.values(), *(metric.name for metric in self._predicted.metrics)}:
             found |= self._times(genome)
         if wanted - set(found):
             found |= self._sizes(genome)
         return {name: found[name] for name in metrics}
+
+    def derive(self, metric: str, parts: Mapping[str, FloatArray]) -> FloatArray:
+        """Compute times and energies from those of head and tail, see the class."""
+        device, server, link = self._device, self._server, self._link
+        if metric == "device_ms":
+            return parts["head_ms"] * device.factor
+        if metric == "server_ms":
+            return parts["tail_ms"] * server.factor
+        if metric == "link_ms":
+            return link.total_ms(parts["payload_bytes"])
+        if metric == "latency_ms":
+            return parts["device_ms"] + parts["link_ms"] + parts["server_ms"]
+        if metric == "head_energy_mj":
+            return parts["device_ms"] * device.compute_watts
+        sending = link.send_ms(parts["payload_bytes"]) * link.transmit_watts
+        waiting = (parts["link_ms"] + parts["server_ms"]) * device.idle_watts
+        return parts["head_energy_mj"] + (sending + waiting)
 
     def features(self, genomes: Sequence[Genome]) -> FloatArray:
         """Describe genomes by the codes of their genes, and by what times follow from.
@@ -186,9 +206,11 @@ class SplitCNN(Problem):
         for genome in genomes:
             split = self._evaluator.sketch(*self._place(genome))
             macs, params, cut = split.subnet.macs, split.subnet.params, split.cut
-            link = self._link.total_ms(split.payload_bytes)
-            rows.append([sum(macs[:cut]) / 1e6, sum(macs[cut:]) / 1e6, sum(params) / 1e6, link])
-        return np.hstack([self.space.encode(genomes), np.reshape(rows, (-1, 4))])
+            payload = split.payload_bytes
+            rows.append([sum(macs[:cut]) / 1e6, sum(macs[cut:]) / 1e6, sum(params) / 1e6, payload])
+        table = np.reshape(np.array(rows, dtype=float), (-1, 4))
+        table[:, 3] = self._link.total_ms(table[:, 3])
+        return np.hstack([self.space.encode(genomes), table])
 
     def views(self, genomes: Sequence[Genome]) -> Mapping[str, FloatArray]:
         """Describe head and tail by what their layers do."""
@@ -259,22 +281,12 @@ class SplitCNN(Problem):
             found = self._predicted.times(genome, views, split.on_device)
         if len(self.profiles) < len(TIMED):  # What is predicted needs no measurement.
             head, tail = self._evaluator.times(self._pair(genome))
-            found.setdefault("device_ms", head * self._device.factor)
-            found.setdefault("server_ms", tail * self._server.factor)
-        device, server, payload = found["device_ms"], found["server_ms"], split.payload_bytes
-        link = self._link.total_ms(payload)
-        rest = self._link.send_ms(payload) * self._link.transmit_watts
-        rest += (link + server) * self._device.idle_watts
-        if self._predicted.metered:
-            energy = self._predicted.energy(views, rest)
-        else:
-            energy = {"device_energy_mj": device * self._device.compute_watts + rest}
-        return {**found, "latency_ms": device + link + server, **energy}
+            found = {"head_ms": head, "tail_ms": tail} | found
+        return found | (self._predicted.energy(views) if self._predicted.metered else {})
 
     def _sizes(self, genome: Genome) -> dict[str, float]:
         split = self._evaluator.sketch(*self._place(genome))
         return {
-            "link_ms": self._link.total_ms(split.payload_bytes),
             "payload_bytes": split.payload_bytes,
             "macs": sum(split.subnet.macs),
             "params": sum(split.subnet.params),
@@ -282,16 +294,23 @@ class SplitCNN(Problem):
         }
 
 
-def _metrics(genes: Sequence[str]) -> list[Metric]:
+def _metrics(genes: Sequence[str], metered: bool) -> list[Metric]:
     network = [gene for gene in genes if gene not in ("split", "payload_bits")]
     payload = ["width", "split", "payload_bits"]
     return [
         Metric("error", "%"),
-        Metric("latency_ms", "ms"),
-        Metric("device_ms", "ms"),
-        Metric("link_ms", "ms", payload, expensive=False),
-        Metric("server_ms", "ms"),
-        Metric("device_energy_mj", "mJ"),
+        Metric("latency_ms", "ms", derived_from=("device_ms", "link_ms", "server_ms")),
+        Metric("device_ms", "ms", derived_from=("head_ms",)),
+        Metric("link_ms", "ms", derived_from=("payload_bytes",)),
+        Metric("server_ms", "ms", derived_from=("tail_ms",)),
+        Metric(
+            "device_energy_mj",
+            "mJ",
+            derived_from=("head_energy_mj", "payload_bytes", "link_ms", "server_ms"),
+        ),
+        Metric("head_ms", "ms"),
+        Metric("tail_ms", "ms"),
+        Metric("head_energy_mj", "mJ", derived_from=() if metered else ("device_ms",)),
         Metric("payload_bytes", "B", payload, expensive=False),
         Metric("macs", "", network, expensive=False),
         Metric("params", "", network, expensive=False),

@@ -99,6 +99,8 @@ def summary(progress: SearchProgress, seconds_left: float = math.inf) -> str:
         f"front {progress.front_size}",
         f"{pruned:.0%} pruned",
     ]
+    if progress.free:
+        parts.append(f"{progress.free} free")
     if progress.failed:
         parts.append(f"{progress.failed} failed")
     return ", ".join(parts)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from evonas import plugins
+from evonas.derived import all_values
 from evonas.devices import links
 from evonas.devices import profile as device_profile
 from evonas.devices.profile import DEVICES, Profile
@@ -15,7 +16,7 @@ from evonas.problem import check_problem
 from evonas.problems.split_cnn import problem as problem_module
 from evonas.problems.split_cnn.evaluator import Evaluator, views
 from evonas.problems.split_cnn.measure import session
-from evonas.problems.split_cnn.problem import TIMES, SplitCNN
+from evonas.problems.split_cnn.problem import TIMED, SplitCNN
 from evonas.problems.split_cnn.supernet import Supernet
 from evonas.problems.split_cnn.weights import load_or_train
 from evonas.references import load_problem
@@ -76,7 +77,7 @@ def make(data):
 class TestConformance(ProblemSuite):
     samples = 100
     evaluated = 4
-    measured = frozenset(TIMES)
+    measured = frozenset(TIMED.values())
 
     @pytest.fixture(autouse=True)
     def _make(self, make):
@@ -93,7 +94,7 @@ def test_latency_and_energy_follow_from_times_and_profiles(make, monkeypatch):
         link="uplink_mbps=2,round_trip_ms=7,transmit_watts=1.5",
     )
     monkeypatch.setattr(problem._evaluator, "times", lambda pair: (0.25, 0.5))
-    found = problem.evaluate(DESIGN, [m.name for m in problem.metrics])
+    found = all_values(problem, DESIGN)
     payload = found["payload_bytes"]
     # After the first block of the second stage: 48 channels at 6x6 places.
     assert payload == 48 * 6 * 6
@@ -116,7 +117,7 @@ def test_with_everything_on_the_device_there_is_no_link_and_no_server(make):
     problem = make()
     genome = problem.canonical({**DESIGN, "split": LAST})
     assert "payload_bits" not in genome
-    found = problem.evaluate(genome, [m.name for m in problem.metrics])
+    found = all_values(problem, genome)
     assert found["link_ms"] == found["server_ms"] == found["payload_bytes"] == 0
     assert found["latency_ms"] == found["device_ms"] > 0
 
@@ -127,13 +128,13 @@ def test_only_what_is_asked_for_is_measured(make, monkeypatch):
     assert set(problem.evaluate(DESIGN, ["error", "macs"])) == {"error", "macs"}
     monkeypatch.setattr(problem._evaluator, "error", lambda *_: pytest.fail("scored"))
     monkeypatch.setattr(problem._evaluator, "pair", lambda *_: pytest.fail("calibrated"))
-    names = ["params", "macs", "payload_bytes", "head_memory_bytes", "link_ms"]
+    names = ["params", "macs", "payload_bytes", "head_memory_bytes"]
     assert set(problem.evaluate(DESIGN, names)) == set(names)
 
 
 def test_what_costs_nothing_is_what_the_real_network_has(make):
     problem = make()
-    names = ["params", "macs", "payload_bytes", "head_memory_bytes", "link_ms"]
+    names = ["params", "macs", "payload_bytes", "head_memory_bytes"]
     for genome in sample_designs(problem, 25):
         split = problem._pair(genome).split
         payload = split.head(torch.from_numpy(problem._prepared.images[:1]))
@@ -143,7 +144,6 @@ def test_what_costs_nothing_is_what_the_real_network_has(make):
             "macs": sum(split.subnet.macs),
             "payload_bytes": size,
             "head_memory_bytes": split.subnet.head_memory_bytes(split.cut),
-            "link_ms": links.link("802.15.4").total_ms(size),
         }
 
 
@@ -312,7 +312,7 @@ def test_digits_from_training_to_a_pair(tmp_path, monkeypatch):
     problem = SplitCNN(epochs=2)
     problem.prepare(silent)
     genome = problem.canonical({**DESIGN, "width": 1.0, "payload_bits": 4})
-    found = problem.evaluate(genome, [m.name for m in problem.metrics])
+    found = all_values(problem, genome)
     # Nine in ten wrong is chance.
     assert found["error"] < 60
     assert problem.final(genome)["test_error"] < 60
@@ -363,28 +363,28 @@ def test_what_is_predicted_is_not_timed(make, fitted, monkeypatch):
 
     monkeypatch.setattr(Evaluator, "times", timed)
     names = ["latency_ms", "device_ms", "server_ms", "device_energy_mj"]
-    found = make(device="board", server="board").evaluate(DESIGN, names)
+    found = all_values(make(device="board", server="board"), DESIGN)
     assert all(found[name] > 0 for name in names)
     with pytest.raises(AssertionError):  # The server is this machine.
-        make(device="board").evaluate(DESIGN, names)
+        all_values(make(device="board"), DESIGN)
 
 
 def test_times_on_a_fitted_device_are_predicted_with_intervals(make, fitted):
     problem = pickle.loads(pickle.dumps(make(device="board", server="board")))
     assert any("board (predicted from 10 probes, error 3.0%): " in note for note in problem.notes)
     names = [metric.name for metric in problem.metrics]
-    found = problem.evaluate(DESIGN, names)
+    found = all_values(problem, DESIGN)
     assert set(found) == set(names)
-    for time in ("device_ms", "server_ms"):
+    for kind in ("head", "tail"):
+        time = f"{kind}_ms"
         assert 0 < found[f"{time}_lower"] < found[time] < found[f"{time}_upper"]
-        kind = "head" if time == "device_ms" else "tail"
         predictor = device_profile.load("board", DEVICES).predictor(kind)
         expected = predictor.predict(fitted.views([DESIGN])).mean[0]
         assert found[time] == pytest.approx(expected)
     whole = found["device_ms"] + found["link_ms"] + found["server_ms"]
     assert found["latency_ms"] == pytest.approx(whole)
-    on_device = problem.evaluate({**DESIGN, "split": LAST, "payload_bits": 32}, names)
-    assert on_device["server_ms"] == on_device["server_ms_upper"] == 0
+    on_device = all_values(problem, {**DESIGN, "split": LAST, "payload_bits": 32})
+    assert on_device["server_ms"] == on_device["tail_ms_upper"] == 0
     assert not problem.timed_models
     assert fitted.timed_models
 
@@ -393,15 +393,16 @@ def test_energy_on_a_metered_device_is_predicted_with_its_interval(make, fitted)
     problem = make(device="metered")
     assert any("energy metered" in note for note in problem.notes)
     names = [metric.name for metric in problem.metrics]
-    assert {"device_energy_mj_lower", "device_energy_mj_upper"} <= set(names)
-    assert "device_energy_mj_lower" not in [metric.name for metric in make(device="board").metrics]
-    found = problem.evaluate(DESIGN, names)
+    assert {"head_energy_mj_lower", "head_energy_mj_upper"} <= set(names)
+    assert "head_energy_mj_lower" not in [metric.name for metric in make(device="board").metrics]
+    found = all_values(problem, DESIGN)
     # The fixture's heads take as many mJ as ms; the rest is for sending and waiting.
     link = links.link("802.15.4")
     rest = link.send_ms(int(found["payload_bytes"])) * link.transmit_watts
     rest += (found["link_ms"] + found["server_ms"]) * 5
+    assert found["device_energy_mj"] == pytest.approx(found["head_energy_mj"] + rest)
     for end in ("", "_lower", "_upper"):
-        assert found[f"device_energy_mj{end}"] == pytest.approx(found[f"device_ms{end}"] + rest)
+        assert found[f"head_energy_mj{end}"] == pytest.approx(found[f"head_ms{end}"])
 
 
 def test_a_design_that_was_measured_keeps_its_measured_time(make, fitted):
@@ -409,10 +410,10 @@ def test_a_design_that_was_measured_keeps_its_measured_time(make, fitted):
     assert problem.probes == problem.describe()["probes"] == {"board": 10}
     assert fitted.describe()["probes"] == {}
     entry = device_profile.load("board", DEVICES).content["kinds"]["head"]["probes"][3]
-    found = problem.evaluate(entry["genome"], ["device_ms", "device_ms_lower", "device_ms_upper"])
-    assert found["device_ms"] == entry["measured"]
-    assert found["device_ms_upper"] == pytest.approx(entry["measured"] * np.exp(1.645e-4))
-    assert found["device_ms_lower"] == pytest.approx(entry["measured"] * np.exp(-1.645e-4))
+    found = problem.evaluate(entry["genome"], ["head_ms", "head_ms_lower", "head_ms_upper"])
+    assert found["head_ms"] == entry["measured"]
+    assert found["head_ms_upper"] == pytest.approx(entry["measured"] * np.exp(1.645e-4))
+    assert found["head_ms_lower"] == pytest.approx(entry["measured"] * np.exp(-1.645e-4))
 
 
 def test_a_fitted_device_is_for_its_own_networks(fitted):

@@ -9,8 +9,8 @@ from evonas.runners.cli.progress import SECONDS_BETWEEN_LINES, ProgressDisplay, 
 
 def progress(share=0.5, state="running", failed=0):
     return Progress(
-        proposed=40, evaluated=30, pruned=10, failed=failed, front_size=7, hypervolume=0.51234,
-        seconds=20.0, share=share, state=state,
+        proposed=40, evaluated=30, pruned=10, free=0, failed=failed, front_size=7,
+        hypervolume=0.51234, seconds=20.0, share=share, state=state,
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Our own surrogate, gates and look-ahead pass the suites that we ask plug-ins to pass."""
 
 from evonas.acquisition.gate import EvaluateAll, SurrogateGate
-from evonas.acquisition.posterior import Forecast
+from evonas.acquisition.posterior import PosteriorModel
 from evonas.optimizers.lookahead import LookAhead
 from evonas.problems.toy import ZDT1, Blocks
 from evonas.surrogates.metric_models import MetricModels
@@ -26,7 +26,7 @@ class TestSurrogateGate(GateSuite):
         return Blocks()
 
     def make_gate(self, problem):
-        return SurrogateGate(problem, Forecast(problem, MetricModels(problem)), seed=1)
+        return SurrogateGate(problem, PosteriorModel(problem, MetricModels(problem)), seed=1)
 
 
 class TestEvaluateAll(GateSuite):
@@ -37,10 +37,10 @@ class TestEvaluateAll(GateSuite):
         return EvaluateAll()
 
 
-class TestLookAheadBeforeThereIsAForecast(OptimizerSuite):
+class TestLookAheadBeforeThereIsAPosteriorModel(OptimizerSuite):
     def make_problem(self):
         return ZDT1()
 
     def make_optimizer(self, problem, seed):
-        forecast = Forecast(problem, MetricModels(problem))
-        return LookAhead(problem, forecast, population=20, seed=seed, opening=20)
+        model = PosteriorModel(problem, MetricModels(problem))
+        return LookAhead(problem, model, population=20, seed=seed, opening=20)

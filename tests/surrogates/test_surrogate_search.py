@@ -8,7 +8,7 @@ import pytest
 import evonas
 from evonas import Evaluation, Status
 from evonas.acquisition.gate import SurrogateGate
-from evonas.acquisition.posterior import Forecast
+from evonas.acquisition.posterior import PosteriorModel
 from evonas.optimizers.lookahead import LookAhead, extremes, neighbours, opening_designs
 from evonas.problems.toy import ZDT1, BinhKorn, Blocks
 from evonas.records import Candidate, Decision, Prediction, Verdict
@@ -286,8 +286,8 @@ def predicted(evaluations, off=0.0):
 
 def observed(problem, surrogate, n=40, audits=0.0, off=0.0):
     """A gate that has predicted some random designs, and then seen them."""
-    forecast = Forecast(problem, surrogate)
-    gate = SurrogateGate(problem, forecast, audits=audits, seed=1)
+    model = PosteriorModel(problem, surrogate)
+    gate = SurrogateGate(problem, model, audits=audits, seed=1)
     names = [metric.name for metric in problem.metrics]
     codes = problem.space.sample(n, np.random.default_rng(0))
     genomes = {genome_key(g): g for g in map(problem.space.decode, codes)}
@@ -298,7 +298,7 @@ def observed(problem, surrogate, n=40, audits=0.0, off=0.0):
     gate.resume(predicted(evaluations, off))
     gate.observe(evaluations)
     unseen = [g for g in problem.space.enumerate() if genome_key(g) not in genomes]
-    return forecast, gate, unseen
+    return model, gate, unseen
 
 
 def pruned(verdicts):
@@ -329,8 +329,8 @@ def test_what_was_predicted_badly_makes_pruning_cautious():
 def test_a_good_surrogate_prunes_exactly_what_is_dominated():
     problem = Blocks()
     names = [metric.name for metric in problem.metrics]
-    forecast, gate, unseen = observed(problem, Told(lambda g: problem.evaluate(g, names)))
-    front = forecast.costs(forecast.front())
+    model, gate, unseen = observed(problem, Told(lambda g: problem.evaluate(g, names)))
+    front = model.costs(model.front())
     for genome, verdict in zip(unseen, gate.judge(unseen, 5), strict=True):
         cost = np.array(list(problem.evaluate(genome, names).values()))
         clearly = ((front <= cost - 0.05).all(axis=1)).any()
@@ -358,8 +358,8 @@ class Corner(evonas.Problem):
 def test_what_was_never_negative_is_not_hoped_to_be(shift):
     problem = Corner()
     problem.shift = shift
-    forecast = Forecast(problem, Same(cost=(-1.0, 5.0), error=(50.0, 0.01)))
-    gate = SurrogateGate(problem, forecast, audits=0.0)
+    model = PosteriorModel(problem, Same(cost=(-1.0, 5.0), error=(50.0, 0.01)))
+    gate = SurrogateGate(problem, model, audits=0.0)
     designs = [{"size": size} for size in (0, *range(20, 40))]
     gate.observe(
         [
@@ -367,7 +367,7 @@ def test_what_was_never_negative_is_not_hoped_to_be(shift):
             for i, g in enumerate(designs)
         ]
     )
-    assert forecast.least_costs().tolist() == [0.0 if shift == 0 else -np.inf, 0.0]
+    assert model.least_costs().tolist() == [0.0 if shift == 0 else -np.inf, 0.0]
     verdicts = gate.judge([{"size": 1}, {"size": 2}], 1)
     reason = next(v.reason for v in verdicts if v is not None and v.decision is Decision.EVALUATE)
     # At an error of 50 the front costs 0 (or -1, where a lower cost is still to be hoped for).
@@ -383,8 +383,8 @@ def test_of_designs_that_promise_the_same_neighbours_of_the_front_come_first(kno
         space = evonas.Space(evonas.Integer("x", 0, 40), evonas.Integer("y", 0, 40))
 
     problem = Plane()
-    forecast = Forecast(problem, Same(cost=(4.0, 0.1), error=(6.0, 0.1)))
-    gate = SurrogateGate(problem, forecast, audits=0.0)
+    model = PosteriorModel(problem, Same(cost=(4.0, 0.1), error=(6.0, 0.1)))
+    gate = SurrogateGate(problem, model, audits=0.0)
     # The first dominates all others.
     gate.observe(
         [
@@ -423,40 +423,40 @@ def test_what_is_pruned_and_evaluated_in_the_end_is_not_called_spared(tmp_path):
 
 def test_cheap_metrics_are_computed_and_never_predicted():
     problem, surrogate = Cheap(), Told(lambda g: {"error": 1.0})
-    forecast, _, unseen = observed(problem, surrogate)
-    outlook = forecast.outlook(unseen[:20])
+    model, _, unseen = observed(problem, surrogate)
+    posterior = model.posterior(unseen[:20])
     assert set(surrogate.fitted[0]) == {"error"}
     for row, genome in enumerate(unseen[:20]):
         truth = problem.evaluate(genome, ["operations"])["operations"]
-        assert outlook.means["operations"][row] == truth
-        assert set(outlook.predictions(row)) == {"error"}
+        assert posterior.means["operations"][row] == truth
+        assert set(posterior.predictions(row)) == {"error"}
 
 
 def test_failures_have_no_values_to_learn_from():
-    forecast = Forecast(Blocks(), Told(lambda g: {}))
+    model = PosteriorModel(Blocks(), Told(lambda g: {}))
     genome = {"layers": 1, "width": 1, "kernel": 3}
     for status in (Status.FAILED, Status.TIMEOUT, Status.INFEASIBLE):
-        forecast.observe([Evaluation(Candidate(0, genome, 0), status)])
-    assert not forecast.evaluations
+        model.observe([Evaluation(Candidate(0, genome, 0), status)])
+    assert not model.evaluations
 
 
-def fill(forecast, problem, sizes, fails=lambda size: False, first=0):
-    """Let a forecast observe some sizes of :class:`Corner`."""
+def fill(model, problem, sizes, fails=lambda size: False, first=0):
+    """Let a model observe some sizes of :class:`Corner`."""
     for number, size in enumerate(sizes, start=first):
         genome = {"size": size}
         values = {} if fails(size) else problem.evaluate(genome, ["cost", "error"])
         status = Status.OK if values else Status.FAILED
-        forecast.observe([Evaluation(Candidate(number, genome, 0), status, values)])
+        model.observe([Evaluation(Candidate(number, genome, 0), status, values)])
 
 
 def test_designs_next_to_failures_are_likely_to_fail():
     problem = Corner()
-    forecast = Forecast(problem, Same(cost=(1.0, 1.0), error=(1.0, 1.0)))
+    model = PosteriorModel(problem, Same(cost=(1.0, 1.0), error=(1.0, 1.0)))
     designs = [{"size": size} for size in (1, 21, 27, 39)]
-    fill(forecast, problem, range(0, 24, 2))
-    assert forecast.outlook(designs).success.tolist() == [1.0, 1.0, 1.0, 1.0]
-    fill(forecast, problem, (30, 32, 34, 36, 38), lambda size: True, first=50)
-    success = forecast.outlook(designs).success
+    fill(model, problem, range(0, 24, 2))
+    assert model.posterior(designs).success.tolist() == [1.0, 1.0, 1.0, 1.0]
+    fill(model, problem, (30, 32, 34, 36, 38), lambda size: True, first=50)
+    success = model.posterior(designs).success
     assert success[0] == pytest.approx(5.5 / 6)
     assert success[3] == pytest.approx(0.5 / 6)
     assert success[0] >= success[1] > success[2] > success[3]
@@ -465,9 +465,9 @@ def test_designs_next_to_failures_are_likely_to_fail():
 def test_where_evaluations_fail_is_looked_at_last():
     problem = Corner()
     # By what is predicted all are equally good.
-    forecast = Forecast(problem, Same(cost=(0.0, 1.0), error=(0.0, 1.0)))
-    gate = SurrogateGate(problem, forecast, audits=0.0)
-    fill(forecast, problem, range(0, 40, 2), lambda size: size > 20)
+    model = PosteriorModel(problem, Same(cost=(0.0, 1.0), error=(0.0, 1.0)))
+    gate = SurrogateGate(problem, model, audits=0.0)
+    fill(model, problem, range(0, 40, 2), lambda size: size > 20)
     unseen = [{"size": size} for size in (39, 37, 31, 11, 9, 5, 3)]
     verdicts = gate.judge(unseen, 4)
     # None of the others is pruned: it may still be evaluated, when nothing else is left.
@@ -531,11 +531,11 @@ class CheapFails(Corner):
 @pytest.mark.parametrize("how", ["infeasible", "raises", "nan", "missing"])
 def test_designs_without_a_cheap_metric_are_neither_evaluated_nor_audited(how):
     problem = CheapFails(how)
-    forecast = Forecast(problem, Same(error=(0.0, 1.0)))
-    gate = SurrogateGate(problem, forecast, audits=1.0)
-    fill(forecast, problem, [size for size in range(1, 30) if size % 5])
+    model = PosteriorModel(problem, Same(error=(0.0, 1.0)))
+    gate = SurrogateGate(problem, model, audits=1.0)
+    fill(model, problem, [size for size in range(1, 30) if size % 5])
     unseen = [{"size": size} for size in range(30, 41)]
-    assert forecast.outlook(unseen).impossible.tolist() == [g["size"] % 5 == 0 for g in unseen]
+    assert model.posterior(unseen).impossible.tolist() == [g["size"] % 5 == 0 for g in unseen]
     for genome, verdict in zip(unseen, gate.judge(unseen, 8), strict=True):
         if genome["size"] % 5 == 0:
             assert verdict.decision is Decision.PRUNE
@@ -614,8 +614,8 @@ def test_a_search_begins_with_what_the_surrogate_chooses():
             offered.extend(genomes)
             return range(len(genomes) - n, len(genomes))
 
-    forecast = Forecast(Blocks(), Picky(lambda genome: {}))
-    ahead = LookAhead(Blocks(), forecast, population=20, seed=0, opening=12)
+    model = PosteriorModel(Blocks(), Picky(lambda genome: {}))
+    ahead = LookAhead(Blocks(), model, population=20, seed=0, opening=12)
     first = ahead.ask(12, seen=set())
     assert first[2:] == offered[-12:-2]
     # One at a time, the same designs come in the same order.
@@ -624,8 +624,8 @@ def test_a_search_begins_with_what_the_surrogate_chooses():
 
 
 def test_a_search_begins_at_the_ends_of_what_has_an_order():
-    forecast = Forecast(Blocks(), MetricModels(Blocks()))
-    ahead = LookAhead(Blocks(), forecast, population=20, seed=0, opening=12)
+    model = PosteriorModel(Blocks(), MetricModels(Blocks()))
+    ahead = LookAhead(Blocks(), model, population=20, seed=0, opening=12)
     first = ahead.ask(12, seen=set())
     assert first[0] == {"layers": 1, "width": 1, "kernel": 3}
     largest = {"layers": 4, "width": 12, "kernel": 7, "late_kernel": 7}
@@ -647,9 +647,9 @@ def test_neighbours_differ_in_one_gene_and_are_all_there():
 def test_looking_ahead_finds_what_the_surrogate_promises():
     problem = Blocks()
     names = [metric.name for metric in problem.metrics]
-    forecast, _, unseen = observed(problem, Told(lambda g: problem.evaluate(g, names)))
-    ahead = LookAhead(problem, forecast, population=20, seed=0, opening=20)
-    seen = {genome_key(e.candidate.genome) for e in forecast.evaluations}
+    model, _, unseen = observed(problem, Told(lambda g: problem.evaluate(g, names)))
+    ahead = LookAhead(problem, model, population=20, seed=0, opening=20)
+    seen = {genome_key(e.candidate.genome) for e in model.evaluations}
     found = {genome_key(genome) for genome in ahead.ask(200, seen)}
     assert len(found) == 200
     assert not found & seen

@@ -1,0 +1,121 @@
+"""Metrics that follow from others: their parts are measured and predicted, they are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from graphlib import TopologicalSorter
+
+import numpy as np
+
+from evonas.problem import Metric, Problem
+from evonas.space import FloatArray, Genome
+
+
+def derivation_order(problem: Problem, metrics: Iterable[str] | None = None) -> list[Metric]:
+    """Sort metrics so that each comes after those that it is derived from.
+
+    Args:
+        problem: The problem that declares them.
+        metrics: Names of the metrics that are wanted; ``None`` means all that are searched.
+
+    Returns:
+        The wanted metrics, and all that these are derived from.
+    """
+    by_name = {metric.name: metric for metric in problem.metrics}
+    graph: dict[str, Sequence[str]] = {}
+    wanted = list(by_name if metrics is None else metrics)
+    while wanted:
+        name = wanted.pop(0)
+        graph[name] = by_name[name].derived_from
+        wanted += [part for part in graph[name] if part not in graph]
+    return [by_name[name] for name in TopologicalSorter(graph).static_order()]
+
+
+def add_derived(problem: Problem, values: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """Add the metrics that follow from those that are known.
+
+    Args:
+        problem: The problem that says how they follow.
+        values: Metric -> array of shape (n,), in the metric's unit.
+
+    Returns:
+        ``values`` and every derived metric whose parts are all there.
+    """
+    found = dict(values)
+    for metric in derivation_order(problem):
+        parts = metric.derived_from
+        if parts and all(part in found for part in parts):
+            derived = problem.derive(metric.name, {part: found[part] for part in parts})
+            found[metric.name] = np.asarray(derived, dtype=float)
+    return found
+
+
+def add_derived_values(problem: Problem, values: Mapping[str, float]) -> dict[str, float]:
+    """Add the metrics that follow from those that are known of one design.
+
+    Args:
+        problem: The problem that says how they follow.
+        values: Metric -> value in the metric's unit.
+
+    Returns:
+        ``values`` and every derived metric whose parts are all there.
+    """
+    arrays = {name: np.array([value]) for name, value in values.items()}
+    derived = add_derived(problem, arrays)
+    return {name: values[name] if name in values else float(a[0]) for name, a in derived.items()}
+
+
+def all_values(problem: Problem, genome: Genome) -> dict[str, float]:
+    """Evaluate a design here: every metric that is measured, and every one that follows.
+
+    Args:
+        problem: The problem, prepared.
+        genome: The design, in canonical form.
+
+    Returns:
+        Metric -> value in the metric's unit.
+    """
+    measured = problem.evaluate(genome, [metric.name for metric in problem.measured_metrics])
+    return add_derived_values(problem, measured)
+
+
+def propagate(
+    problem: Problem,
+    metrics: Iterable[str],
+    means: Mapping[str, FloatArray],
+    deviations: Mapping[str, FloatArray],
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+    """Compute derived metrics and their standard deviations from those of their parts.
+
+    The parts are taken to err independently. A deviation is the root of the sum of the squares of
+    what each part's own deviation changes, half the difference of both directions: the law of
+    propagation of uncertainty with sensitivities from finite differences (JCGM 100:2008, eq. 10
+    and the note of 5.1.3). It is exact for sums.
+
+    Args:
+        problem: The problem that says how metrics follow from others.
+        metrics: Names of the metrics that are wanted.
+        means: Measured metric -> expected values of shape (n,), in the metric's unit.
+        deviations: Measured metric -> standard deviations of shape (n,); 0 for a known value.
+
+    Returns:
+        Means and standard deviations of the wanted metrics, shape (n,) each.
+    """
+    order = derivation_order(problem, metrics)
+    measured = [metric.name for metric in order if not metric.derived_from]
+    own = {name: means[name] for name in measured}
+    if len(measured) == len(order):
+        return own, {name: deviations[name] for name in measured}
+    centre = add_derived(problem, own)
+    squares = {metric.name: np.zeros_like(centre[metric.name]) for metric in order}
+    for part in measured:
+        if not deviations[part].any():
+            continue
+        ends = [
+            add_derived(problem, own | {part: means[part] + side * deviations[part]})
+            for side in (1.0, -1.0)
+        ]
+        for name, square in squares.items():
+            square += np.square((ends[0][name] - ends[1][name]) / 2)
+    spread = {name: np.sqrt(square) for name, square in squares.items()}
+    return {name: centre[name] for name in squares}, spread | {n: deviations[n] for n in measured}

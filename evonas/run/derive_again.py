@@ -1,0 +1,54 @@
+"""What evaluations of a run are worth under other options of its problem."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from evonas.derived import add_derived_values
+from evonas.errors import UsageError
+from evonas.problem import Problem, judge
+from evonas.records import Evaluation, Status
+
+
+def derive_again(
+    description: Mapping[str, Any], evaluations: Sequence[Evaluation], problem: Problem
+) -> list[Evaluation]:
+    """Compute derived metrics anew, and judge constraints anew.
+
+    Args:
+        description: The run's problem, as :meth:`evonas.Problem.describe` gave it.
+        evaluations: Evaluations of the run.
+        problem: The problem with other options.
+
+    Returns:
+        The evaluations that have values; metrics that the search does not see keep theirs.
+
+    Raises:
+        UsageError: The problem has other genes than the run's, or measures other metrics.
+    """
+    now = json.loads(json.dumps(problem.describe()))
+    if now["space"] != description["space"]:
+        raise UsageError(
+            f"problem '{now['problem']}' has other genes than the run; make it with the options of "
+            "the run, but for the link and the devices"
+        )
+    measured = [metric.name for metric in problem.measured_metrics]
+    before = [m["name"] for m in description["metrics"] if not m.get("derived_from")]
+    if missing := [name for name in measured if name not in before]:
+        raise UsageError(
+            f"the run has no '{missing[0]}', from which problem '{now['problem']}' derives its "
+            "metrics; search with that problem instead"
+        )
+    kept = set(measured) | {metric.name for metric in problem.final_metrics}
+    found = []
+    for evaluation in evaluations:
+        if all(name in evaluation.values for name in measured):
+            own = {name: value for name, value in evaluation.values.items() if name in kept}
+            values = add_derived_values(problem, own)
+            error = judge(problem, values)
+            status = Status.INFEASIBLE if error else Status.OK
+            found.append(replace(evaluation, values=values, status=status, error=error))
+    return found
