@@ -92,6 +92,8 @@ def with_evonas(clock: Clock, evaluations: int, seed: int, folder: Path) -> None
         seed=seed,
         population=POPULATION,
         asynchronous=True,
+        surrogate=None,
+        runner="serial",
         out=folder / "run",
         report=lambda text: None,
     )

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.prune_methods import METHODS, Oracle, Prunes, evonas, table_problem
-from evonas.engine.api import BATCH
+from evonas.engine.settings import OFFSPRING as BATCH
 from evonas.errors import UsageError, did_you_mean
 from evonas.problem import Report
 from evonas.problems.nasbench201 import EDGES

@@ -17,7 +17,8 @@ from benchmarks.informed import Informed
 from benchmarks.volume import REFERENCE, curve, scale
 from evonas.acquisition.gate import EvaluateAll, SurrogateGate
 from evonas.acquisition.posterior import PosteriorModel
-from evonas.engine.api import BATCH, OPENING
+from evonas.engine.settings import INITIAL_DESIGNS as OPENING
+from evonas.engine.settings import OFFSPRING as BATCH
 from evonas.errors import InfeasibleError, UsageError
 from evonas.optimizers.lookahead import LookAhead, neighbours
 from evonas.optimizers.nsga2 import NSGA2

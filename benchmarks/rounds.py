@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from threadpoolctl import threadpool_limits
 
 from benchmarks.prune_methods import Oracle, evonas, table_problem
-from evonas.engine.api import BATCH, OPENING
+from evonas.engine.settings import INITIAL_DESIGNS as OPENING
+from evonas.engine.settings import OFFSPRING as BATCH
 from evonas.errors import DataError
 from evonas.problem import Report
 from evonas.surrogates.ensemble import plan_rows

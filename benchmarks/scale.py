@@ -90,6 +90,7 @@ def _evonas(asynchronous: bool) -> Mode:
             seed=seed,
             population=POPULATION,
             asynchronous=asynchronous,
+            surrogate=None,
             runner=RayRunner,
             workers=workers,
             out=Path(folder) / "run",

@@ -10,7 +10,7 @@ Importing it is light; pymoo is loaded when a search starts.
 ...
 ...     def evaluate(self, genome, metrics):
 ...         return {"left": (genome["x"] + 1) ** 2, "right": (genome["x"] - 1) ** 2}
->>> run = evonas.search(Parabola(), evaluations=80, seed=0)
+>>> run = evonas.search(Parabola(), evaluations=40, seed=0)
 >>> bool(run.front.to_frame()["x"].abs().max() < 1.5)
 True
 """
@@ -38,6 +38,7 @@ from evonas.space import Choice, Genome, Integer, Real, Space
 
 if TYPE_CHECKING:
     from evonas.engine.api import resume, search
+    from evonas.engine.settings import SearchSettings
     from evonas.run.front import Front
     from evonas.run.run import Run
 
@@ -65,6 +66,7 @@ __all__ = [
     "Run",
     "RunError",
     "RunLockedError",
+    "SearchSettings",
     "Space",
     "SpaceError",
     "Status",
@@ -79,6 +81,7 @@ __all__ = [
 _LAZY = {
     "Front": "evonas.run.front",
     "Run": "evonas.run.run",
+    "SearchSettings": "evonas.engine.settings",
     "resume": "evonas.engine.api",
     "search": "evonas.engine.api",
 }

@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Literal
 
 from evonas.errors import UsageError, WorkError
-from evonas.host import worker_name
+from evonas.host import available_cores, worker_name
 from evonas.problem import Problem
 from evonas.records import Evaluation, Status, Task
 from evonas.runners.evaluate import evaluate
@@ -167,8 +167,9 @@ class ProcessRunner:
 
     Args:
         problem: The prepared problem; it must pickle.
-        workers: Number of processes; each keeps its numerical libraries to one thread, unless
-            the environment (``OMP_NUM_THREADS`` and the like) says otherwise.
+        workers: Number of processes, by default one for every core; each keeps its numerical
+            libraries to one thread, unless the environment (``OMP_NUM_THREADS`` and the like)
+            says otherwise.
         timeout: Seconds an evaluation may take before its worker is killed and replaced.
         retries: How often a task is started again after its worker died.
 
@@ -178,8 +179,14 @@ class ProcessRunner:
     """
 
     def __init__(
-        self, problem: Problem, *, workers: int = 1, timeout: float | None = None, retries: int = 2
+        self,
+        problem: Problem,
+        *,
+        workers: int | None = None,
+        timeout: float | None = None,
+        retries: int = 2,
     ) -> None:
+        workers = available_cores() if workers is None else workers
         check_parameters(workers, timeout, retries)
         self._payload = pickled(problem)
         self._limit = workers

@@ -42,11 +42,13 @@ def imports(path, top_level=False):
     return set().union(*map(imported, nodes))
 
 
-def test_the_kernel_stands_on_numpy_pymoo_and_the_standard_library():
+FOUNDATION = {"evonas", "numpy", "pydantic", "pydantic_core", "pymoo", "scipy"}
+
+
+def test_the_kernel_stands_on_numpy_pydantic_pymoo_scipy_and_the_standard_library():
     for path in kernel():
-        foreign = imports(path, top_level=True) - sys.stdlib_module_names - {"evonas", "numpy"}
-        assert foreign <= ({"pymoo"} if path.name in ("nsga2.py", "pareto.py") else set()), path
-        lazy = imports(path) - sys.stdlib_module_names - {"evonas", "numpy", "pymoo"}
+        assert imports(path, top_level=True) <= sys.stdlib_module_names | FOUNDATION, path
+        lazy = imports(path) - sys.stdlib_module_names - FOUNDATION
         assert lazy <= {"pandas", "pyarrow", "matplotlib"}, path
 
 
@@ -55,7 +57,7 @@ def test_importing_evonas_is_light():
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    assert not set(loaded.stdout.split()) & (HEAVY | {"pymoo", "pandas", "scipy"})
+    assert not set(loaded.stdout.split()) & (HEAVY | {"pymoo", "pydantic", "pandas", "scipy"})
 
 
 def test_every_public_name_is_there():

@@ -35,7 +35,8 @@ def test_a_search_from_python_is_kept_and_goes_on_as_shown(tmp_path, monkeypatch
     kept, export, resume = re.findall(
         r'`(out="[^`]*|run\.export[^`]*|evonas\.resume[^`]*)`', README
     )
-    exec(f"run = evonas.search(Kite(), evaluations=60, {kept})\n{export}\nrun = {resume}", names)
+    search = f"evonas.search(Kite(), evaluations=60, surrogate=False, {kept})"
+    exec(f"run = {search}\n{export}\nrun = {resume}", names)
     assert (names["run"].directory / "front.png").exists()
     assert names["run"].status()["evaluated"] == 400
 
@@ -47,7 +48,8 @@ def test_the_problem_of_ones_own_runs_in_processes_from_its_file(tmp_path, worke
     from evonas.references import load_problem
 
     problem = load_problem(f"{file}:Kite")
-    run = evonas.search(problem, evaluations=60, runner="processes", workers=workers)
+    settings = evonas.SearchSettings(evaluations=60, surrogate=False, workers=workers)
+    run = evonas.search(problem, settings)
     assert run.status()["evaluated"] == 60
     assert run.status()["failed"] == 0
 

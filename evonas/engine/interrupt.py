@@ -17,7 +17,8 @@ class StopRequest:
 
     Args:
         report: Told when a stop is asked for.
-        grace: Seconds that what is running is given, for the report; ``None`` is any.
+        grace: Time in seconds that running evaluations are given, for the report; ``None`` is
+            unlimited.
     """
 
     def __init__(self, report: Report, grace: float | None = None) -> None:

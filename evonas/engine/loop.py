@@ -15,7 +15,7 @@ from typing import Protocol
 from evonas.derived import add_derived_values
 from evonas.engine.free import FreeDesigns
 from evonas.engine.interrupt import StopRequest
-from evonas.errors import UsageError
+from evonas.engine.settings import SearchSettings
 from evonas.memory import Memory
 from evonas.problem import Problem, judge
 from evonas.protocols import Gate, Optimizer, Runner
@@ -29,39 +29,6 @@ POLL_SECONDS = 0.5
 
 REPORT_SECONDS = 0.2
 """How often an observer is told, unless working out the hypervolume takes a while by itself."""
-
-
-@dataclass(frozen=True)
-class Budget:
-    """When a search ends, whichever comes first.
-
-    Args:
-        evaluations: Finished evaluations, failures included.
-        seconds: Wall time over all sessions of the run; what runs by then is finished.
-        generations: Batches of offspring, the opening population being the first.
-
-    Raises:
-        UsageError: None is given, or one is not positive.
-    """
-
-    evaluations: int | None = None
-    seconds: float | None = None
-    generations: int | None = None
-
-    def __post_init__(self) -> None:
-        given = {k: v for k, v in vars(self).items() if v is not None}
-        if not given:
-            raise UsageError("give a budget: evaluations, seconds or generations")
-        for name, value in given.items():
-            if not value > 0:
-                raise UsageError(f"the budget of {name} is {value}; it must be positive")
-
-    def limit(self, population: int, offspring: int) -> float:
-        """Number of evaluations at which the search ends."""
-        limits = [float("inf") if self.evaluations is None else self.evaluations]
-        if self.generations is not None:
-            limits.append(population + (self.generations - 1) * offspring)
-        return min(limits)
 
 
 @dataclass(frozen=True)
@@ -110,13 +77,9 @@ class Search:
         optimizer: In its initial state; a journal's snapshot is restored into it.
         gate: Says which candidates are evaluated.
         runner: Made for the problem; the caller closes it.
-        budget: When to end.
-        population: Candidates in the opening batch.
-        offspring: Candidates in every later batch of a synchronous search.
-        asynchronous: Propose whenever a worker is free, rather than batch by batch.
+        settings: Parameters of the search, resolved for the runner. What has not finished when
+            their ``grace`` ends is evaluated again by a later session.
         stop: Asked before every step whether to finish what runs and end.
-        grace: Seconds that a stop leaves to what runs, if the runner can wait that briefly;
-            what has not finished by then is evaluated again by a later session.
         observer: Told how it goes.
     """
 
@@ -128,12 +91,8 @@ class Search:
         optimizer: Optimizer,
         gate: Gate,
         runner: Runner,
-        budget: Budget,
-        population: int,
-        offspring: int,
-        asynchronous: bool,
+        settings: SearchSettings,
         stop: StopRequest,
-        grace: float | None = None,
         observer: Observer | None = None,
     ) -> None:
         self._problem = problem
@@ -141,13 +100,13 @@ class Search:
         self._optimizer = optimizer
         self._gate = gate
         self._runner = runner
-        self._budget = budget
-        self._limit = budget.limit(population, offspring)
-        self._population = population
-        self._offspring = offspring
-        self._asynchronous = asynchronous
+        self._limit = settings.limit(known=sum(problem.probes.values()))
+        self._seconds_allowed = settings.seconds
+        self._population = settings.first_batch
+        self._offspring = settings.later_batch
+        self._asynchronous = settings.asynchronous
+        self._grace = settings.grace
         self._stop = stop
-        self._grace = grace
         self._observer = observer
 
         self._memory = Memory(problem)
@@ -158,7 +117,7 @@ class Search:
         self._free_joined = 0
         self._free_left = 0
         self._description = problem.describe()
-        self._tracker = make_tracker(self._description, population)
+        self._tracker = make_tracker(self._description, self._population)
         self._seen: set[str] = set()
         self._pending: dict[int, Candidate] = {}
         self._waiting: list[Candidate] = []
@@ -244,7 +203,7 @@ class Search:
     def _must_end(self) -> bool:
         if self._stop.requested:
             self._state = "stopped"
-        elif self._budget.seconds is not None and self._seconds >= self._budget.seconds:
+        elif self._seconds_allowed is not None and self._seconds >= self._seconds_allowed:
             self._state = "finished"
         return self._state != "running"
 
@@ -417,8 +376,8 @@ class Search:
     def _progress(self) -> Progress:
         seconds = self._seconds
         shares = [self._evaluated / self._limit]
-        if self._budget.seconds is not None:
-            shares.append(seconds / self._budget.seconds)
+        if self._seconds_allowed is not None:
+            shares.append(seconds / self._seconds_allowed)
         return Progress(
             proposed=len(self._seen) - self._free_left + len(self._pruned),
             evaluated=self._evaluated,

@@ -124,7 +124,7 @@ class Run:
             "hypervolume": tracker.hypervolume,
             "evaluation_seconds": median(e.seconds for e in counted) if counted else None,
         }
-        if settings.get("surrogate") is not None:
+        if settings.get("surrogate"):
             candidates = self._journal.candidates()
             snapshot = self._journal.snapshot()
             found["considered"] = snapshot[2].get("considered", 0) if snapshot else 0
@@ -190,5 +190,6 @@ def run_problem(directory: Path, meta: Mapping[str, Any]) -> Problem:
 
 def opening_size(settings: Mapping[str, Any]) -> int:
     """How many designs a run begins with: with a surrogate fewer than a population."""
-    opening: int = settings.get("opening", settings["population"])
-    return opening
+    # Version 1 of the journal called it "opening"; before that it was the population.
+    names = ("initial_designs", "opening", "population")
+    return next(int(settings[name]) for name in names if name in settings)

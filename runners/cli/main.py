@@ -10,21 +10,31 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import evonas
 from evonas import plugins, references
-from evonas.errors import ConfigError, EvonasError
+from evonas.engine.settings import (
+    BUDGET,
+    CHANGEABLE,
+    OWN,
+    SearchSettings,
+    describe,
+    load_runner,
+    read_settings,
+)
+from evonas.errors import EvonasError
 from evonas.run.front import FORMATS
 from evonas.run.run import EXPORTS, Run, run_problem
 from evonas.runners.cli import run_directory, tables
-from evonas.runners.cli.config import FILE_NAME, make_config, parse_options
+from evonas.runners.cli.config import FILE_NAME, Config, make_config, parse_options
 from evonas.runners.cli.device import device
+from evonas.runners.cli.options import option, with_settings
 from evonas.runners.cli.progress import ProgressDisplay
 from evonas.runners.cli.session import (
     AsJson,
@@ -46,22 +56,7 @@ app = typer.Typer(
 app.add_typer(device, name="device")
 
 Directory = Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")]
-Seconds = Annotated[float | None, typer.Option(help="End after this wall time.")]
-Generations = Annotated[int | None, typer.Option(help="End after this many batches.")]
-RunnerName = Annotated[str | None, typer.Option(help="serial, processes (the default), or ray.")]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        help="Evaluations at the same time (default: one for every core; on ray, all that fit)."
-    ),
-]
-Timeout = Annotated[
-    float | None, typer.Option(help="Seconds an evaluation may take (default: any; on ray, 3600).")
-]
-Address = Annotated[
-    str | None,
-    typer.Option(help="Of a Ray cluster: auto, or its head's host:port (default: a private one)."),
-]
+Given = Mapping[str, Any]
 Verbose = Annotated[
     bool, typer.Option("--verbose", help="Show what Ray prints, instead of keeping it in ray.log.")
 ]
@@ -92,12 +87,13 @@ def _absolute(reference: str) -> str:
     return f"{Path(place).resolve()}:{name}" if place.endswith(".py") else reference
 
 
-def _log(directory: Path, runner: str | None, verbose: bool) -> Path | None:
+def _log(directory: Path, runner: object, verbose: bool) -> Path | None:
     """Say where the noise of a runner goes; ``None`` is the screen."""
     return directory / "ray.log" if runner == "ray" and not verbose else None
 
 
 @app.command(epilog="Example: evonas search digits --seed 1 --workers 2")
+@with_settings(SearchSettings.model_fields)
 def search(
     target: Annotated[
         str,
@@ -107,58 +103,10 @@ def search(
             "with a key for each of these options.",
         ),
     ],
-    evaluations: Annotated[
-        int | None,
-        typer.Option(
-            help="End after this many evaluations (default: 200 when no other end is given)."
-        ),
-    ] = None,
-    seconds: Seconds = None,
-    generations: Generations = None,
-    seed: Annotated[int | None, typer.Option(help="Of everything random (default: 0).")] = None,
-    population: Annotated[
-        int | None,
-        typer.Option(
-            help="Designs in the opening batch (with a surrogate, at most 20), and survivors later "
-            "(default: 40)."
-        ),
-    ] = None,
-    offspring: Annotated[
-        int | None,
-        typer.Option(
-            help="Designs in every later batch (default: 5, or the workers if these are more; the "
-            "population without a surrogate)."
-        ),
-    ] = None,
-    asynchronous: Annotated[
-        bool | None,
-        typer.Option(
-            "--asynchronous/--synchronous",
-            help="Propose whenever a worker is free (default on ray), or batch by batch.",
-        ),
-    ] = None,
-    runner: RunnerName = None,
-    workers: Workers = None,
-    timeout: Timeout = None,
-    retries: Annotated[
-        int | None, typer.Option(help="New starts of an evaluation whose worker died (default: 2).")
-    ] = None,
-    grace: Annotated[
-        float | None,
-        typer.Option(help="Seconds that Ctrl-C leaves to what is running (default: any; ray, 20)."),
-    ] = None,
-    address: Address = None,
-    cpus_per_evaluation: Annotated[
-        float | None, typer.Option(help="Processors that Ray sets apart for each (default: 1).")
-    ] = None,
-    gpus_per_evaluation: Annotated[
-        float | None, typer.Option(help="Likewise graphics processors, or a share of one.")
-    ] = None,
+    given: Given,
     out: Annotated[
         str | None,
-        typer.Option(
-            metavar="DIR", help="The run's directory (default: a new one in results/runs)."
-        ),
+        typer.Option(metavar="DIR", help=f"{Config.model_fields['out'].description}."),
     ] = None,
     assignments: Options = None,
     device: Annotated[
@@ -167,14 +115,6 @@ def search(
             metavar="NAME",
             help="A preset, or a device that 'evonas device fit' made known; "
             "short for --set device=NAME.",
-        ),
-    ] = None,
-    surrogate: Annotated[
-        bool | None,
-        typer.Option(
-            "--surrogate/--no-surrogate",
-            help="Let a surrogate decide which designs are worth evaluating (default), or search "
-            "by plain NSGA-II, which is faster where an evaluation takes less than a second.",
         ),
     ] = None,
     overwrite: Annotated[
@@ -187,26 +127,8 @@ def search(
 
     Ctrl-C finishes what is running and stops; 'evonas resume' goes on from there.
     """
-    settings: dict[str, object] = {
-        "evaluations": evaluations,
-        "seconds": seconds,
-        "generations": generations,
-        "seed": seed,
-        "population": population,
-        "offspring": offspring,
-        "asynchronous": asynchronous,
-        "runner": runner,
-        "workers": workers,
-        "timeout": timeout,
-        "retries": retries,
-        "grace": grace,
-        "address": address,
-        "cpus_per_evaluation": cpus_per_evaluation,
-        "gpus_per_evaluation": gpus_per_evaluation,
-        "out": out,
-        "surrogate": surrogate,
-    }
-    given = {name: value for name, value in settings.items() if value is not None}
+    if out is not None:
+        given = {**given, "out": out}
     options = parse_options(assignments or ())
     if device is not None:
         options["device"] = device
@@ -214,7 +136,6 @@ def search(
         config = make_config(given, options, Path(target))
     else:
         config = make_config({"problem": target, **given}, options)
-    plugins.load("evonas.runners", config.runner)
     problem = references.load_problem(config.problem, config.options)
     name = plugins.class_name(config.problem)
     directory = run_directory.reserve(config.out, name, overwrite)
@@ -223,12 +144,14 @@ def search(
     def start(display: ProgressDisplay) -> Run:
         return evonas.search(
             problem,
+            config.settings,
+            out=directory,
             reference=config.problem,
+            options=config.options,
             overwrite=overwrite,
             files={FILE_NAME: config.text()},
             observer=display,
             report=display.report,
-            **config.arguments(),
         )
 
     try:
@@ -239,19 +162,10 @@ def search(
 
 
 @app.command(epilog="Example: evonas resume results/runs/digits --evaluations 800")
+@with_settings(CHANGEABLE)
 def resume(
     directory: Directory,
-    evaluations: Annotated[
-        int | None, typer.Option(help="A new end: so many evaluations in all.")
-    ] = None,
-    seconds: Annotated[float | None, typer.Option(help="A new end: so long in all.")] = None,
-    generations: Annotated[
-        int | None, typer.Option(help="A new end: so many batches in all.")
-    ] = None,
-    runner: RunnerName = None,
-    workers: Workers = None,
-    timeout: Timeout = None,
-    address: Address = None,
+    given: Given,
     verbose: Verbose = False,
     as_json: AsJson = False,
 ) -> None:
@@ -263,31 +177,23 @@ def resume(
     meta = opened.meta
     used = opened.evaluated + sum(meta["description"].get("probes", {}).values())
     problem = run_problem(directory, meta)
-    chosen = runner or meta["settings"]["runner"]
-    if runner == "serial" and workers is None:
-        workers = 1
-    if address is not None and chosen != "ray":
-        raise ConfigError(f"--address is for the runner 'ray', not '{chosen}'")
+    settings = read_settings(meta["settings"]).resumed(option, **given)
+    if settings.runner != OWN:
+        load_runner(settings, option)
 
     def start(display: ProgressDisplay) -> Run:
-        unchanged = meta["state"] == "finished" and evaluations is seconds is generations is None
-        if unchanged or (evaluations is not None and evaluations <= used):
+        unchanged = meta["state"] == "finished" and given.keys().isdisjoint(BUDGET)
+        if unchanged or ("evaluations" in given and settings.limit() <= used):
             display.report("The run has used its budget; give a larger one, as --evaluations 800.")
         return evonas.resume(
             directory,
             problem=problem,
-            evaluations=evaluations,
-            seconds=seconds,
-            generations=generations,
-            runner=runner,
-            workers=workers,
-            timeout=timeout,
-            runner_options=None if address is None else {"address": address},
             observer=display,
             report=display.report,
+            **given,
         )
 
-    carry_out(start, directory, problem, as_json, _log(directory, chosen, verbose))
+    carry_out(start, directory, problem, as_json, _log(directory, settings.runner, verbose))
 
 
 @app.command(epilog="Example: evonas status results/runs/digits --json")
@@ -354,7 +260,7 @@ def doctor(
         str | None,
         typer.Argument(metavar="[PROBLEM]", help="Also see whether each node can evaluate this."),
     ] = None,
-    address: Address = None,
+    address: Annotated[str | None, typer.Option(help=f"{describe('address')}.")] = None,
     assignments: Options = None,
     verbose: Verbose = False,
     as_json: AsJson = False,

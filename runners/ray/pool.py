@@ -60,6 +60,8 @@ class RayRunner:
     """
 
     prefers_asynchronous: ClassVar[bool] = True
+    grace: ClassVar[float] = 20.0
+    """Seconds, because what stops a cluster's job often kills it after 30."""
 
     def __init__(
         self,

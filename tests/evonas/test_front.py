@@ -14,6 +14,7 @@ from evonas.records import Candidate, Evaluation, Status
 from evonas.run.front import Front
 
 QUIET = {"report": lambda line: None}
+SERIAL = {"surrogate": False, "runner": "serial", **QUIET}
 
 
 class Mixed(evonas.Problem):
@@ -39,7 +40,7 @@ class Mixed(evonas.Problem):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("front") / "run"
-    run = evonas.search(Mixed(), evaluations=150, seed=1, out=out, **QUIET)
+    run = evonas.search(Mixed(), evaluations=150, seed=1, out=out, **SERIAL)
     run.export(["csv", "json", "parquet", "png"])
     return run
 
@@ -101,7 +102,7 @@ def test_one_and_three_objectives_are_drawn_too(tmp_path):
 
     for problem in (Three(), One()):
         out = tmp_path / type(problem).__name__
-        run = evonas.search(problem, evaluations=60, out=out, **QUIET)
+        run = evonas.search(problem, evaluations=60, out=out, **SERIAL)
         run.export(["png"])
         assert (out / "front.png").stat().st_size > 10_000
 
@@ -120,7 +121,7 @@ def test_only_what_is_minimised_is_drawn_on_a_logarithmic_axis(tmp_path, monkeyp
         save(figure, *arguments, **options)
 
     monkeypatch.setattr(Figure, "savefig", keep)
-    run = evonas.search(Wide(), evaluations=60, out=tmp_path / "run", **QUIET)
+    run = evonas.search(Wide(), evaluations=60, out=tmp_path / "run", **SERIAL)
     assert np.ptp(run.front.to_frame()["accuracy"]) > 20
     run.export(["png"])
     assert scales == [("linear", "log")]
@@ -138,7 +139,7 @@ def test_colours_span_the_gene_not_what_is_on_the_front(tmp_path, monkeypatch):
         titles.append(figure.get_suptitle())
         figure.canvas.print_png(arguments[0])
 
-    run = evonas.search(Narrow(), evaluations=20, out=tmp_path / "run", **QUIET)
+    run = evonas.search(Narrow(), evaluations=20, out=tmp_path / "run", **SERIAL)
     monkeypatch.setattr(Figure, "savefig", keep)
     run.export(["png"])
     assert len(run.front) == 1
@@ -150,7 +151,7 @@ def test_an_empty_front_is_exported(tmp_path):
     class Nothing(Mixed):
         constraints = (Constraint("size", upper=0.001),)
 
-    run = evonas.search(Nothing(), evaluations=20, out=tmp_path / "run", **QUIET)
+    run = evonas.search(Nothing(), evaluations=20, out=tmp_path / "run", **SERIAL)
     run.export(["csv", "json", "parquet", "png"])
     assert len(pd.read_csv(tmp_path / "run" / "front.csv")) == 0
 
@@ -193,7 +194,7 @@ class Deploying(Mixed):
 
 def test_models_are_written_for_the_front_and_old_ones_removed(tmp_path):
     problem = Deploying()
-    run = evonas.search(problem, evaluations=80, out=tmp_path / "run", **QUIET)
+    run = evonas.search(problem, evaluations=80, out=tmp_path / "run", **SERIAL)
     models = tmp_path / "run" / "models"
     (models / "9999").mkdir(parents=True)
     run.export(["onnx"], problem=problem, **QUIET)
@@ -214,7 +215,7 @@ def test_models_are_written_for_the_front_and_old_ones_removed(tmp_path):
 def test_a_model_that_is_not_right_is_an_error_and_the_others_are_kept(error, said, tmp_path):
     problem = Deploying()
     problem.error = error
-    run = evonas.search(problem, evaluations=80, out=tmp_path / "run", **QUIET)
+    run = evonas.search(problem, evaluations=80, out=tmp_path / "run", **SERIAL)
     bad, *good = run.front.designs
     problem.broken = frozenset([json.dumps(bad.genes)])
     with pytest.raises(evonas.WorkError, match=f"design {bad.id}: {said}"):
@@ -225,7 +226,7 @@ def test_a_model_that_is_not_right_is_an_error_and_the_others_are_kept(error, sa
 
 def test_a_full_disk_ends_the_export(tmp_path):
     problem = Deploying()
-    run = evonas.search(problem, evaluations=80, out=tmp_path / "run", **QUIET)
+    run = evonas.search(problem, evaluations=80, out=tmp_path / "run", **SERIAL)
     problem.broken = frozenset(json.dumps(design.genes) for design in run.front.designs)
     problem.error = OSError(errno.ENOSPC, "No space left on device")
     with pytest.raises(OSError, match="No space left"):
@@ -241,7 +242,7 @@ def test_options_of_several_kinds_are_written_as_text(tmp_path):
         def evaluate(self, genome, metrics):
             return {"cost": 1.0}
 
-    run = evonas.search(Heads(), evaluations=6, out=tmp_path / "run", **QUIET)
+    run = evonas.search(Heads(), evaluations=6, out=tmp_path / "run", **SERIAL)
     run.export(["csv", "json", "parquet"])
     frame = pd.read_parquet(tmp_path / "run" / "front.parquet")
     assert set(frame["heads"]) == {"1", "2", "auto"}

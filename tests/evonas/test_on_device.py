@@ -94,7 +94,7 @@ def test_what_a_problem_adds_to_its_description_is_kept():
 
 
 def test_a_search_on_a_device_is_not_resumed_when_the_data_changed(tmp_path):
-    out, options = tmp_path / "run", {"population": 4, "report": print}
+    out, options = tmp_path / "run", {"population": 4, "surrogate": False, "report": print}
     evonas.search(on_device(Changing()), evaluations=4, out=out, **options)
     changed = Changing()
     changed.data = "two"

@@ -28,6 +28,8 @@ from evonas.run.lock import is_locked, take_lock
 from evonas.space import genome_key
 
 QUIET = {"report": lambda line: None}
+PLAIN = {"surrogate": False, **QUIET}
+SERIAL = {"runner": "serial", **PLAIN}
 
 
 class Power(BaseException):
@@ -108,7 +110,7 @@ def genomes(front):
 def test_an_enumerable_problem_is_solved_exactly():
     expected = true_front(Blocks())
     for seed in range(5):
-        run = evonas.search(Blocks(), evaluations=10_000, seed=seed, **QUIET)
+        run = evonas.search(Blocks(), evaluations=10_000, seed=seed, **SERIAL)
         assert run.status()["state"] == "exhausted"
         assert run.status()["proposed"] == len(list(Blocks.space.enumerate()))
         assert genomes(run.front) == genomes(expected)
@@ -118,20 +120,20 @@ def test_half_of_the_space_is_enough_for_most_of_the_front():
     expected = set(genomes(true_front(Blocks())))
     found = []
     for seed in range(5):
-        run = evonas.search(Blocks(), evaluations=198, population=20, seed=seed, **QUIET)
+        run = evonas.search(Blocks(), evaluations=198, population=20, seed=seed, **SERIAL)
         found.append(len(expected & set(genomes(run.front))) / len(expected))
     # Random sampling would find half of it.
     assert np.mean(found) > 0.65
 
 
 def test_an_exhausted_space_is_said_to_be(capsys):
-    run = evonas.search(Blocks(), evaluations=10_000, asynchronous=True)
+    run = evonas.search(Blocks(), evaluations=10_000, asynchronous=True, surrogate=False)
     assert "exhausted" in capsys.readouterr().out
     assert run.status()["evaluated"] == 396
 
 
 def test_the_known_front_of_zdt1_is_approached():
-    run = evonas.search(ZDT1(), evaluations=3000, seed=2, **QUIET)
+    run = evonas.search(ZDT1(), evaluations=3000, seed=2, **SERIAL)
     points = run.front.to_frame()[["f1", "f2"]].to_numpy()
     # The true front's is 1.1^2 - integral of sqrt, 0.8767 (f2 = 1 - sqrt(f1), reference 1.1).
     assert hypervolume(points, np.array([1.1, 1.1])) > 0.86
@@ -139,7 +141,7 @@ def test_the_known_front_of_zdt1_is_approached():
 
 
 def test_constraints_keep_designs_off_the_front():
-    run = evonas.search(BinhKorn(), evaluations=1200, seed=0, **QUIET)
+    run = evonas.search(BinhKorn(), evaluations=1200, seed=0, **SERIAL)
     frame = run.front.to_frame()
     assert (frame["g1"] <= 25).all()
     assert (frame["g2"] >= 7.7).all()
@@ -152,19 +154,19 @@ def test_constraints_keep_designs_off_the_front():
 def test_evaluations_limit_the_search_exactly(asynchronous):
     for count in (1, 39, 41, 90):
         run = evonas.search(
-            ZDT1(), evaluations=count, asynchronous=asynchronous, runner=fake(workers=4), **QUIET
+            ZDT1(), evaluations=count, asynchronous=asynchronous, runner=fake(workers=4), **PLAIN
         )
         assert run.status()["evaluated"] == run.status()["proposed"] == count
         assert run.status()["state"] == "finished"
 
 
 def test_generations_are_a_population_and_then_offspring():
-    run = evonas.search(ZDT1(), generations=4, population=10, offspring=3, **QUIET)
+    run = evonas.search(ZDT1(), generations=4, population=10, offspring=3, **SERIAL)
     assert run.status()["evaluated"] == 10 + 3 * 3
 
 
 def test_one_offspring_is_the_steady_state():
-    run = evonas.search(ZDT1(), evaluations=60, population=10, offspring=1, **QUIET)
+    run = evonas.search(ZDT1(), evaluations=60, population=10, offspring=1, **SERIAL)
     assert run.status()["evaluated"] == 60
 
 
@@ -174,7 +176,7 @@ def test_seconds_limit_the_search_and_what_runs_is_finished():
             time.sleep(0.02)
             return super().evaluate(genome, metrics)
 
-    run = evonas.search(Slow(), seconds=0.3, **QUIET)
+    run = evonas.search(Slow(), seconds=0.3, **SERIAL)
     assert run.status()["state"] == "finished"
     assert 0 < run.status()["evaluated"] < 200
 
@@ -185,7 +187,7 @@ def test_seconds_count_over_all_sessions(tmp_path):
             time.sleep(0.02)
             return super().evaluate(genome, metrics)
 
-    run = evonas.search(Slow(), seconds=0.3, out=tmp_path / "run", **QUIET)
+    run = evonas.search(Slow(), seconds=0.3, out=tmp_path / "run", **SERIAL)
     evaluated = run.status()["evaluated"]
     # All of it was used within the first batch.
     assert evaluated < 40
@@ -206,7 +208,7 @@ def test_nothing_is_measured_twice():
 
     for runner in (fake(workers=1), fake(workers=8)):
         calls.clear()
-        run = evonas.search(Counting(), evaluations=300, runner=runner, **QUIET)
+        run = evonas.search(Counting(), evaluations=300, runner=runner, **PLAIN)
         assert set(calls.values()) == {1}
         measured = Counter(metric for metric, _ in calls)
         assert measured["error"] == 300
@@ -225,7 +227,7 @@ def test_a_failure_is_counted_and_never_told():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("evonas.engine.api.NSGA2", Spy)
-        run = evonas.search(Fragile(), evaluations=200, runner=fake(), **QUIET)
+        run = evonas.search(Fragile(), evaluations=200, runner=fake(), **PLAIN)
     status = run.status()
     assert status["failed"] > 0
     assert status["infeasible"] > 0
@@ -239,13 +241,13 @@ def test_a_search_in_which_everything_fails_ends():
         def evaluate(self, genome, metrics):
             raise ValueError("no")
 
-    run = evonas.search(Broken(), evaluations=100, runner=fake(), **QUIET)
+    run = evonas.search(Broken(), evaluations=100, runner=fake(), **PLAIN)
     assert run.status()["failed"] == 100
     assert len(run.front) == 0
     assert run.status()["hypervolume"] == 0.0
 
 
-OPTIONS = {"evaluations": 60, "population": 12, "offspring": 10, "seed": 4, **QUIET}
+OPTIONS = {"evaluations": 60, "population": 12, "offspring": 10, "seed": 4, **PLAIN}
 
 
 def record(directory):
@@ -334,9 +336,10 @@ def test_killed_by_the_system_it_resumes_to_the_same_end(tmp_path):
         "        return super().evaluate(genome, metrics)\n"
         "if __name__ == '__main__':\n"
         "    evonas.search(Slow(), evaluations=150, population=20, out=sys.argv[1],\n"
-        "        runner=sys.argv[2], workers=int(sys.argv[3]), report=lambda line: None)\n"
+        "        surrogate=False, runner=sys.argv[2], workers=int(sys.argv[3]),\n"
+        "        report=lambda line: None)\n"
     )
-    evonas.search(Blocks(), evaluations=150, population=20, out=tmp_path / "whole", **QUIET)
+    evonas.search(Blocks(), evaluations=150, population=20, out=tmp_path / "whole", **SERIAL)
     for runner, workers in (("serial", 1), ("processes", 2)):
         out = tmp_path / runner
         process = subprocess.Popen([sys.executable, "-c", program, out, runner, str(workers)])
@@ -445,11 +448,11 @@ def test_a_full_disk_is_said_in_a_sentence_and_the_run_goes_on_later(uninterrupt
 
 
 def test_a_disk_that_is_full_at_the_start_costs_no_run(tmp_path, monkeypatch):
-    evonas.search(Blocks(), evaluations=20, out=tmp_path / "run", **QUIET)
+    evonas.search(Blocks(), evaluations=20, out=tmp_path / "run", **SERIAL)
     before = record(tmp_path / "run")
     monkeypatch.setattr("evonas.run.journal.TABLES", f"PRAGMA max_page_count = 3; {TABLES}")
     with pytest.raises(evonas.WorkError, match=r"no journal can be written .*full.*make room"):
-        evonas.search(Blocks(), evaluations=20, out=tmp_path / "run", overwrite=True, **QUIET)
+        evonas.search(Blocks(), evaluations=20, out=tmp_path / "run", overwrite=True, **SERIAL)
     assert record(tmp_path / "run") == before
 
 
@@ -458,16 +461,16 @@ def test_a_second_search_on_the_same_run_is_refused_by_name(tmp_path):
         def evaluate(self, task):
             for attempt in (
                 lambda: evonas.resume(tmp_path / "run", problem=Blocks(), **QUIET),
-                lambda: evonas.search(Blocks(), out=tmp_path / "run", **QUIET),
+                lambda: evonas.search(Blocks(), out=tmp_path / "run", **SERIAL),
             ):
                 with pytest.raises(evonas.RunLockedError, match=f"process {os.getpid()} on"):
                     attempt()
             assert evonas.Run.open(tmp_path / "run").status()["state"] == "running"
             return super().evaluate(task)
 
-    evonas.search(Blocks(), evaluations=2, out=tmp_path / "run", runner=Meddling, **QUIET)
+    evonas.search(Blocks(), evaluations=2, out=tmp_path / "run", runner=Meddling, **PLAIN)
     with pytest.raises(evonas.RunError, match="holds a run already"):
-        evonas.search(Blocks(), out=tmp_path / "run", **QUIET)
+        evonas.search(Blocks(), out=tmp_path / "run", **SERIAL)
 
 
 def test_a_changed_problem_is_not_resumed(uninterrupted, tmp_path):
@@ -481,9 +484,11 @@ def test_a_changed_problem_is_not_resumed(uninterrupted, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"evaluations": 0}, "budget of evaluations is 0"),
-        ({"seconds": -1.0}, "budget of seconds is -1.0"),
-        ({"generations": 0}, "budget of generations is 0"),
+        ({"evaluations": 0}, "evaluations is 0; it must be at least 1"),
+        ({"seconds": -1.0}, "seconds is -1.0; it must be more than 0"),
+        ({"generations": 0}, "generations is 0"),
+        ({"evaluation": 5}, "unknown parameter 'evaluation'; did you mean 'evaluations'"),
+        ({"address": "auto"}, "address is for the runner 'ray', not 'serial'"),
         ({"population": 1}, "population is 1"),
         ({"offspring": 0}, "offspring is 0"),
         ({"workers": 0}, "workers is 0"),
@@ -493,13 +498,13 @@ def test_a_changed_problem_is_not_resumed(uninterrupted, tmp_path):
 )
 def test_a_wrong_call_is_refused_before_anything_is_written(tmp_path, options, message):
     with pytest.raises(evonas.UsageError, match=message):
-        evonas.search(Blocks(), out=tmp_path / "run", **options, **QUIET)
+        evonas.search(Blocks(), out=tmp_path / "run", **(SERIAL | options))
     assert not (tmp_path / "run").exists()
 
 
 def test_a_run_in_memory_has_a_front_and_no_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run = evonas.search(Blocks(), evaluations=50, **QUIET)
+    run = evonas.search(Blocks(), evaluations=50, **SERIAL)
     assert len(run.front) > 3
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(evonas.UsageError, match="in memory"):
@@ -507,7 +512,7 @@ def test_a_run_in_memory_has_a_front_and_no_files(tmp_path, monkeypatch):
 
 
 def test_the_manifest_says_how_the_run_was_made(tmp_path):
-    evonas.search(Blocks(), evaluations=5, seed=7, out=tmp_path / "run", **QUIET)
+    evonas.search(Blocks(), evaluations=5, seed=7, out=tmp_path / "run", **SERIAL)
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert manifest["seed"] == 7
     assert manifest["versions"]["pymoo"]
@@ -524,7 +529,7 @@ def test_final_metrics_are_measured_for_the_front_alone(tmp_path):
             scored.append(genome_key(genome))
             return {"test_error": 1.5}
 
-    run = evonas.search(Final(), evaluations=60, out=tmp_path / "run", **QUIET)
+    run = evonas.search(Final(), evaluations=60, out=tmp_path / "run", **SERIAL)
     assert sorted(scored) == genomes(run.front)
     assert (run.front.to_frame()["test_error"] == 1.5).all()
     evonas.resume(tmp_path / "run", problem=Final(), **QUIET)
@@ -537,7 +542,7 @@ def test_a_run_is_replaced_only_by_one_that_is_ready_to_begin(tmp_path):
             raise Power
 
     directory = tmp_path / "run"
-    evonas.search(Blocks(), evaluations=20, out=directory, **QUIET)
+    evonas.search(Blocks(), evaluations=20, out=directory, **SERIAL)
     before = record(directory)
     for problem, error, options in (
         (Unready(), Power, {}),
@@ -547,13 +552,13 @@ def test_a_run_is_replaced_only_by_one_that_is_ready_to_begin(tmp_path):
         (Blocks(), evonas.UsageError, {"options": {"since": {1}}}),
     ):
         with pytest.raises(error):
-            evonas.search(problem, out=directory, overwrite=True, **options, **QUIET)
+            evonas.search(problem, out=directory, overwrite=True, **options, **SERIAL)
         assert record(directory) == before
     with pytest.raises(evonas.RunError, match="holds a run already"):
-        evonas.search(Blocks(), evaluations=20, seed=1, out=directory, **QUIET)
+        evonas.search(Blocks(), evaluations=20, seed=1, out=directory, **SERIAL)
     files = {"notes.txt": "mine"}
     evonas.search(
-        Blocks(), evaluations=20, seed=1, out=directory, overwrite=True, files=files, **QUIET
+        Blocks(), evaluations=20, seed=1, out=directory, overwrite=True, files=files, **SERIAL
     )
     assert record(directory) != before
     assert (directory / "notes.txt").read_text() == "mine"
@@ -562,7 +567,7 @@ def test_a_run_is_replaced_only_by_one_that_is_ready_to_begin(tmp_path):
 def test_a_file_is_no_directory_for_a_run(tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(evonas.RunError, match="cannot be made: File exists"):
-        evonas.search(Blocks(), out=tmp_path / "file", **QUIET)
+        evonas.search(Blocks(), out=tmp_path / "file", **SERIAL)
 
 
 def test_what_was_there_before_a_first_run_is_not_removed(tmp_path):
@@ -570,13 +575,13 @@ def test_what_was_there_before_a_first_run_is_not_removed(tmp_path):
     mine = [tmp_path / "models" / "weights.pt", tmp_path / "config.yaml", tmp_path / "front.csv"]
     for path in mine:
         path.write_text("mine")
-    evonas.search(Blocks(), evaluations=5, out=tmp_path, **QUIET)
+    evonas.search(Blocks(), evaluations=5, out=tmp_path, **SERIAL)
     assert [path.read_text() for path in mine] == ["mine"] * 3
 
 
 def test_a_run_stays_until_all_else_is_done_to_replace_it(tmp_path, monkeypatch):
     directory = tmp_path / "run"
-    evonas.search(Blocks(), evaluations=20, out=directory, **QUIET).export(["csv"])
+    evonas.search(Blocks(), evaluations=20, out=directory, **SERIAL).export(["csv"])
     (directory / "models").mkdir()
     before = record(directory)
 
@@ -587,9 +592,9 @@ def test_a_run_stays_until_all_else_is_done_to_replace_it(tmp_path, monkeypatch)
         with monkeypatch.context() as patch:
             patch.setattr(place, stop)
             with pytest.raises(Power):
-                evonas.search(Blocks(), evaluations=9, out=directory, overwrite=True, **QUIET)
+                evonas.search(Blocks(), evaluations=9, out=directory, overwrite=True, **SERIAL)
         assert record(directory) == before
-    run = evonas.search(Blocks(), evaluations=9, out=directory, overwrite=True, **QUIET)
+    run = evonas.search(Blocks(), evaluations=9, out=directory, overwrite=True, **SERIAL)
     assert run.status()["evaluated"] == 9
     assert not (directory / "models").exists()
 
@@ -598,15 +603,15 @@ def test_a_second_search_is_refused_while_the_first_prepares(tmp_path):
     class Second(Blocks):
         def prepare(self, report):
             with pytest.raises(evonas.RunLockedError, match=f"written by process {os.getpid()}"):
-                evonas.search(Blocks(), evaluations=20, out=tmp_path / "run", **QUIET)
+                evonas.search(Blocks(), evaluations=20, out=tmp_path / "run", **SERIAL)
 
-    run = evonas.search(Second(), evaluations=20, out=tmp_path / "run", **QUIET)
+    run = evonas.search(Second(), evaluations=20, out=tmp_path / "run", **SERIAL)
     assert run.status()["evaluated"] == 20
 
 
 def test_a_run_that_may_only_be_read_can_be_looked_at(tmp_path, monkeypatch):
     directory = tmp_path / "run"
-    evonas.search(Blocks(), evaluations=20, out=directory, **QUIET)._journal.close()
+    evonas.search(Blocks(), evaluations=20, out=directory, **SERIAL)._journal.close()
     before = {path.name: path.read_bytes() for path in directory.iterdir()}
     connect = sqlite3.connect
 

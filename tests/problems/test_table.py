@@ -100,7 +100,9 @@ def test_a_search_ends_on_the_front_of_the_table(write):
     problem = TableProblem(
         table, maximise="accuracy", minimise="latency_ms", constraints="latency_ms <= 50"
     )
-    run = evonas.search(problem, evaluations=100, population=6, report=lambda line: None)
+    run = evonas.search(
+        problem, evaluations=100, population=6, surrogate=False, report=lambda line: None
+    )
     status = run.status()
     assert status["state"] == "exhausted"
     # Designs that are not in the table are not proposed.
@@ -197,7 +199,7 @@ def test_a_table_that_holds_next_to_nothing_of_its_space_is_searched(write, surr
     genes = [f"g{gene}" for gene in range(12)]
     problem = TableProblem(write(rows), genes=genes, maximise="gain", minimise="cost")
     run = evonas.search(
-        problem, evaluations=60, surrogate=surrogate, workers=1, report=lambda line: None
+        problem, evaluations=60, surrogate=surrogate, runner="serial", report=lambda line: None
     )
     assert run.status()["infeasible"] == 0
     best = max(row["gain"] for row in rows)
@@ -323,9 +325,8 @@ def test_a_run_is_not_resumed_on_a_table_with_other_values(tmp_path, monkeypatch
     options = {"table": "table.csv", "genes": "depth", "maximise": "accuracy", "minimise": "ms"}
     told = {"reference": "evonas.problems.table:TableProblem", "options": options}
     quiet = {"report": lambda line: None}
-    evonas.search(
-        TableProblem(**options), evaluations=10, population=10, out="run", **told, **quiet
-    )
+    settings = evonas.SearchSettings(evaluations=10, population=10, surrogate=False)
+    evonas.search(TableProblem(**options), settings, out="run", **told, **quiet)
     rows.sample(frac=1, random_state=0).to_csv("table.csv", index=False)
     evonas.resume("run", evaluations=15, **quiet)
     rows.assign(ms=rows["ms"] + (rows["depth"] == 3)).to_csv("table.csv", index=False)

@@ -143,7 +143,13 @@ def search(name):
     make, settings = SEARCHES[name]
     with make() as problem, tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        settings = {"asynchronous": False, "seed": 0, "surrogate": None, **settings}
+        settings = {
+            "runner": "serial",
+            "asynchronous": False,
+            "seed": 0,
+            "surrogate": None,
+            **settings,
+        }
         run = evonas.search(problem, out=out, report=lambda line: None, **settings)
         run.export(["csv"])
         evaluated = [

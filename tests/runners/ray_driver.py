@@ -47,7 +47,7 @@ def main(address, directory, evaluations, *options):
         evonas.resume(directory, problem=problem, **settings)
     else:
         evonas.search(
-            problem, out=directory, workers=None, population=10, asynchronous=True, grace=3.0,
+            problem, out=directory, population=10, asynchronous=True, surrogate=False, grace=3.0,
             **settings,
         )  # fmt: skip
 

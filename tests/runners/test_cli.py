@@ -369,7 +369,11 @@ BAD_CALLS = {
     "export corrupt": "corrupt",
     "export run --format cvs": "did you mean 'csv'",
     "export run --format onnx": "no models",
-    "resume run --evaluations 0": "must be positive",
+    "search tent.py:Tent --timeout inf": "--timeout is inf; it must be a finite number",
+    "search tent.py:Tent --address auto": "--address is for the runner 'ray', not 'processes'",
+    "resume run --evaluations 0": "--evaluations is 0; it must be at least 1",
+    "resume run --address auto": "--address is for the runner 'ray', not 'serial'",
+    "resume run --seed 3": "No such option",
     "resume run --runner none": "unknown runner",
 }
 

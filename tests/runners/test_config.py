@@ -5,9 +5,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evonas.engine.settings import SearchSettings
 from evonas.errors import ConfigError
-from evonas.host import available_cores
-from evonas.runners.cli.config import FILE_NAME, Config, make_config, parse_options
+from evonas.runners.cli.config import FILE_NAME, make_config, parse_options
 
 
 @pytest.fixture
@@ -32,11 +32,6 @@ def test_the_command_line_goes_before_the_file_and_options_join(write):
     assert config.options == {"image": 16, "device": "board"}
 
 
-def test_workers_are_as_many_as_cores_except_in_one_process():
-    assert make_config({"problem": "digits"}).workers == available_cores()
-    assert make_config({"problem": "digits", "runner": "serial"}).workers == 1
-
-
 def test_a_saved_configuration_reads_back_the_same(tmp_path):
     config = make_config({"problem": "digits", "seconds": 60, "out": "é"}, {"links": ["5g"]})
     (tmp_path / FILE_NAME).write_text(config.text(), encoding="utf-8")
@@ -47,7 +42,7 @@ def test_a_saved_configuration_reads_back_the_same(tmp_path):
     ("text", "message"),
     [
         ("problem: digits\n\nsed: 3", r"unknown key 'sed' in '.*my.yaml', line 3; .*'seed'"),
-        ("1: 2", r"unknown key '1' in .*line 1; known: problem"),
+        ("1: 2", r"unknown key '1' in .*line 1; known: evaluations"),
         ("problem: digits\nseed: '3'", r"'seed' in .*line 2 is '3'; it must be a whole number"),
         ("problem: d\npopulation: 1.5", "it must be a whole number"),
         ("problem: d\nevaluations: 0", "it must be at least 1"),
@@ -105,16 +100,17 @@ def test_options_are_read_as_yaml(options):
     assert parse_options(texts) == {key: [value] for key, value in options.items()}
 
 
-def test_every_key_is_documented():
-    for name in Config.model_fields:
-        assert f"        {name}: " in Config.__doc__
+def test_the_parameters_of_the_search_go_without_problem_and_directory():
+    config = make_config({"problem": "digits", "runner": "serial", "seed": 3, "out": "run"})
+    assert config.settings == SearchSettings(runner="serial", seed=3)
 
 
-def test_on_ray_workers_are_what_fits_and_stops_have_a_grace():
-    config = make_config({"problem": "digits", "runner": "ray", "address": "auto"})
-    assert (config.workers, config.grace) == (None, 20.0)
-    assert config.arguments()["runner_options"] == {"address": "auto"}
-    assert "runner_options" not in make_config({"problem": "digits"}).arguments()
+@pytest.mark.parametrize(
+    ("text", "surrogate"), [("true", True), ("false", False), ("default", "default"), ("", None)]
+)
+def test_a_surrogate_is_switched_or_named(write, text, surrogate):
+    file = write(f"problem: digits\nsurrogate: {text}\n")
+    assert make_config({}, file=file).surrogate == surrogate
 
 
 @pytest.mark.parametrize("key", ["address", "cpus_per_evaluation", "gpus_per_evaluation"])

@@ -179,14 +179,14 @@ def test_what_finds_no_place_is_told_with_what_there_is(address, reason):
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_synchronous_search_ends_on_the_front_of_a_serial_one(workers):
-    settings = {"evaluations": 60, "population": 10, "seed": 7, "asynchronous": False}
-    there = evonas.search(ZDT1(), runner=RayRunner, workers=workers, **settings)
+    settings = {"evaluations": 60, "population": 10, "seed": 7, "surrogate": False}
+    there = evonas.search(ZDT1(), runner=RayRunner, workers=workers, asynchronous=False, **settings)
     here = evonas.search(ZDT1(), runner="serial", **settings)
     assert there.front.designs == here.front.designs
 
 
 def test_ray_prefers_an_asynchronous_search():
-    run = evonas.search(ZDT1(), runner=RayRunner, workers=2, evaluations=20, population=6)
+    run = evonas.search(ZDT1(), runner=RayRunner, workers=2, surrogate=False, evaluations=20)
     assert run.meta["settings"]["asynchronous"] is True
     assert run.status()["evaluated"] == 20
 
