@@ -87,7 +87,7 @@ def test_a_metric_follows_from_metrics_that_exist_and_not_from_itself(metrics, m
 def test_a_final_metric_is_measured():
     problem = Chain()
     problem.final_metrics = [Metric("test", derived_from=["first"])]
-    with pytest.raises(ProblemError, match="final metric 'test' .* cannot be derived"):
+    with pytest.raises(ProblemError, match=r"final metric 'test' .* cannot be derived"):
         check_problem(problem)
 
 

@@ -57,6 +57,6 @@ def test_a_run_of_a_later_version_is_refused_and_left_as_it_is(run):
     with sqlite3.connect(run / "journal.sqlite") as connection:
         connection.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
     for opened in (Journal.read, Journal.open):
-        with pytest.raises(RunError, match="schema version 99, .* use the version that wrote it"):
+        with pytest.raises(RunError, match=r"schema version 99, .* use the version that wrote it"):
             opened(run)
     assert schema(run) == 99
