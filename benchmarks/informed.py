@@ -11,7 +11,7 @@ from xgboost import XGBRegressor
 
 from evonas.space import FloatArray, Genome
 from evonas.surrogates.encoding import metric_groups
-from evonas.surrogates.initial_design import opening
+from evonas.surrogates.initial_design import initial_design
 
 if TYPE_CHECKING:
     from benchmarks.prune_methods import Oracle
@@ -73,9 +73,9 @@ class Informed:
             squares = np.bincount(group, np.square(means - values)) / np.bincount(group)
             self._known[name] = means, np.sqrt(squares)[group]
 
-    def opening(self, genomes: Sequence[Genome], n: int) -> list[int]:
+    def initial_design(self, genomes: Sequence[Genome], n: int) -> list[int]:
         """Begin as EvoNAS's own surrogate would; see the protocol."""
-        return opening(self._problem, genomes, n)
+        return initial_design(self._problem, genomes, n)
 
     def fit(self, genomes: Sequence[Genome], values: Mapping[str, FloatArray]) -> None:
         """Learn nothing more."""

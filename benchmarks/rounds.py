@@ -20,7 +20,7 @@ from evonas.engine.settings import INITIAL_DESIGNS as OPENING
 from evonas.engine.settings import OFFSPRING as BATCH
 from evonas.errors import DataError
 from evonas.problem import Report
-from evonas.surrogates.ensemble import plan_rows
+from evonas.surrogates.ensemble import choice_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +75,7 @@ def run(
             done = len(list(islice(order, BATCH if known else OPENING)))
             if not done:
                 break
-            end, plan = time.process_time(), plan_rows(known)
+            end, plan = time.process_time(), choice_rows(known)
             # The opening is chosen without models.
             if known:
                 rows.append((known, end - start, plan != planned_on))

@@ -29,10 +29,11 @@ from evonas.problems.nasbench201 import EDGES, NASBench201
 from evonas.problems.once_for_all import GENES, OnceForAll
 from evonas.problems.table import TableProblem, read_table
 from evonas.problems.table_genes import is_float
+from evonas.run.diagnostics import spearman
 from evonas.space import FloatArray
 from evonas.surrogates.transfer import JointPredictor, Transfer, problem_views
-from evonas.surrogates.transfer.monotonicity import Calibration, rank_correlation
-from evonas.surrogates.transfer.probes import usual
+from evonas.surrogates.transfer.monotonicity import Calibration
+from evonas.surrogates.transfer.probes import worth_probing
 
 TARGETS = ("raspi4", "fpga", "eyeriss", "pi5_litert")
 PROBES = (5, 10, 20, 40)
@@ -160,7 +161,7 @@ def simple_predictions(
     between = spearmanr(known[::7]).statistic if known.shape[1] > 1 else 1.0
     between = np.nan_to_num(np.atleast_2d(between))
     yield "fixed_proxy", scaled(known[:, int(between.sum(axis=0).argmax())])
-    best = known[:, int(np.argmax([rank_correlation(p[probes], costs) for p in known.T]))]
+    best = known[:, int(np.argmax([spearman(p[probes], costs) for p in known.T]))]
     yield "best_proxy", scaled(best)
     yield "isotonic", Calibration(best[probes], costs)(best)
     counts = min(views.values(), key=lambda view: view.shape[1])
@@ -181,7 +182,7 @@ def score(
     relative = np.abs(predicted / costs - 1)
     worth = costs >= WORTH * np.median(costs)
     return {
-        "spearman": rank_correlation(predicted, costs),
+        "spearman": float(spearman(predicted, costs)),
         "kendall": float(kendalltau(predicted, costs).statistic),
         "error": 100 * float(relative[worth].mean()),
         "median_error": 100 * float(np.median(relative)),
@@ -194,7 +195,7 @@ def compare(
 ) -> Iterator[dict[str, Any]]:
     """Score every method on one target with k probes, chosen and drawn at random."""
     costs = table.costs[target].to_numpy()
-    worth = usual(transfer.known)
+    worth = worth_probing(transfer.proxy_costs)
     rng = np.random.default_rng(seed)
     start = time.perf_counter()
     chosen = transfer.choose_probes(k)
@@ -213,12 +214,12 @@ def compare(
             more["choose_s"] = choosing
         yield {**row, "method": "evonas", **score(found.mean, costs, inside), **more}
         for name, predicted in simple_predictions(
-            transfer.views, transfer.known, probes, costs[probes]
+            transfer.views, transfer.proxy_costs, probes, costs[probes]
         ):
             yield {**row, "method": name, **score(predicted, costs, None)}
     features = np.hstack(list(transfer.views.values()))
     anchors = np.array(chosen)
-    joint = JointPredictor().fit(features, transfer.known, anchors, rng)
+    joint = JointPredictor().fit(features, transfer.proxy_costs, anchors, rng)
     predicted = joint.predict(features, costs[anchors])
     row = {"target": target, "probes": k, "way": "chosen", "method": "joint"}
     yield {**row, **score(predicted, costs, None)}

@@ -39,12 +39,12 @@ class Optimizer(Protocol):
 class Surrogate(Protocol):
     """Predicts the expensive metrics of a problem; constructed with it."""
 
-    def opening(self, genomes: Sequence[Genome], n: int) -> Sequence[int]:
-        """Choose the designs to begin with, before anything is known.
+    def initial_design(self, genomes: Sequence[Genome], n: int) -> Sequence[int]:
+        """Choose the initial design, before anything is known.
 
         Args:
-            genomes: In canonical form; the first n are a Latin hypercube, the others random.
-            n: How many are wanted.
+            genomes: Canonical genomes; the first n are a Latin hypercube, the others random.
+            n: Number of designs that are wanted.
 
         Returns:
             Indices of up to n different designs; ``range(n)`` if there is nothing to prefer.

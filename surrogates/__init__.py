@@ -1,1 +1,1 @@
-"""What can be predicted."""
+"""Surrogates: models that predict what an evaluation would measure."""

@@ -1,4 +1,4 @@
-"""Numbers that describe a genome to a model."""
+"""Features of genomes: the arrays that models are fitted to."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from evonas import Choice, Genome, Integer, Problem, Real, Space
 from evonas.errors import ProblemError
 from evonas.problem import Metric
 from evonas.space import FloatArray, Gene, Value
-from evonas.surrogates.process.kernel import Alike, Layout
+from evonas.surrogates.process.kernel import KernelLayout, TiedBlocks
 
-FEW = 12
-"""Values of a gene up to which each gets a column of its own."""
+ONE_HOT = 12
+"""Largest number of values of a gene that is one-hot encoded."""
 
 
 @dataclass(frozen=True)
-class Group:
-    """Views of the same n designs that a model sees together or not at all.
+class FeatureGroup:
+    """Feature views of the same n designs that a model uses together or not at all.
 
     Args:
         views: Arrays of shape (n, columns).
-        reading: Whether they follow one of several readings of the designs, see
+        variant: Whether the views describe one of several variants of the designs' graphs, see
             :meth:`evonas.Problem.views`.
-        alike: Of each view, which of its columns mean the same; left out, nothing is known.
+        tied: The tied blocks of every view; left out, none are known.
     """
 
     views: Sequence[FloatArray]
-    reading: bool = False
-    alike: Sequence[Alike] = ()
+    variant: bool = False
+    tied: Sequence[TiedBlocks] = ()
 
     @property
-    def layouts(self) -> list[Layout]:
-        """Of the views."""
-        alike = self.alike or [()] * len(self.views)
-        return [Layout(v.shape[1], parts) for v, parts in zip(self.views, alike, strict=True)]
+    def layouts(self) -> list[KernelLayout]:
+        """One kernel layout a view."""
+        tied = self.tied or [()] * len(self.views)
+        return [KernelLayout(v.shape[1], own) for v, own in zip(self.views, tied, strict=True)]
 
-    def first(self, rows: int) -> Group:
+    def first(self, rows: int) -> FeatureGroup:
         """Keep the first rows."""
-        return Group([view[:rows] for view in self.views], self.reading, self.alike)
+        return FeatureGroup([view[:rows] for view in self.views], self.variant, self.tied)
 
 
 def gene_features(
@@ -48,17 +48,17 @@ def gene_features(
 ) -> FloatArray:
     """Describe genomes by one gene.
 
-    A choice gives one column an option (one-hot) and, when its options are numbers, their value
-    too; any other gene gives its value. A gene that can be inactive has one more column that says
-    whether it is active; its other columns are 0 when it is not.
+    A choice gives one column for each option (one-hot) and, when its options are numbers, their
+    value too; any other gene gives its value. A gene that can be inactive has one more column that
+    says whether it is active; its other columns are 0 when it is not.
 
     Args:
-        gene: Of the genomes.
-        genomes: To describe.
-        options: What gets a column each; left out, the options of a choice.
+        gene: The gene.
+        genomes: The genomes.
+        options: Values that get a column each; left out, the options of a choice.
 
     Returns:
-        Array of shape (number of genomes, number of columns).
+        Array of shape (genomes, columns).
     """
     if isinstance(gene, Choice):
         options = gene.options
@@ -85,12 +85,12 @@ def space_features(
     """Describe genomes by their genes, see :func:`gene_features`.
 
     Args:
-        space: What the genomes belong to.
-        genomes: To describe.
-        without: Genes to leave out, but for whether they are active.
+        space: The space of the genomes.
+        genomes: The genomes.
+        without: Names of genes of which only the column that says whether they are active stays.
 
     Returns:
-        Array of shape (number of genomes, number of columns).
+        Array of shape (genomes, columns).
     """
     columns = [
         (_activity if gene.name in without else gene_features)(gene, genomes)
@@ -100,10 +100,10 @@ def space_features(
 
 
 def space_views(space: Space, genomes: Sequence[Genome]) -> dict[str, FloatArray]:
-    """Describe designs by their genes, in two ways; see :func:`space_groups`.
+    """Describe genomes by two feature views of their genes; see :func:`space_groups`.
 
-    The columns of ``genes`` stand in the order of the genes, those that only integers of few
-    values have last. Kits and profiles of devices hold such columns: they must stay where they are.
+    The columns of ``genes`` stand in the order of the genes, the one-hot columns of integers last.
+    Kits and profiles of devices hold such columns: they must stay where they are.
 
     Returns:
         Name -> array of shape (designs, columns).
@@ -112,27 +112,27 @@ def space_views(space: Space, genomes: Sequence[Genome]) -> dict[str, FloatArray
     genes += [
         _one_hot(genomes, gene.name, tuple(gene.values()))
         for gene in space.genes
-        if isinstance(gene, Integer) and gene.size <= FEW
+        if isinstance(gene, Integer) and gene.size <= ONE_HOT
     ]
     return {"genes": np.hstack(genes), **_counts(space, genomes)}
 
 
-def space_groups(space: Space, genomes: Sequence[Genome]) -> dict[str, Group]:
-    """Describe designs by their genes, in two ways.
+def space_groups(space: Space, genomes: Sequence[Genome]) -> dict[str, FeatureGroup]:
+    """Describe genomes by two feature groups of their genes.
 
-    ``genes`` has the columns of :func:`gene_features`; integer genes of few values are one-hot,
-    too. Genes with the same few options stand side by side, as parts that are alike; one without a
-    like is a kind of its own, and genes of more values come last. ``counts`` says how often each
-    option occurs among the active genes that have the same few options; of other genes it has the
+    ``genes`` has the columns of :func:`gene_features`; integers of up to ``ONE_HOT`` values are
+    one-hot, too. Genes with the same options stand side by side, as tied blocks; a gene without a
+    like is a set of its own, and genes of more values come last. ``counts`` says how often each
+    option occurs among the active genes that have the same options; of other genes it has the
     value, or the option if that is no number.
 
     Returns:
-        Name -> group of one view; ``counts`` only if some genes are alike.
+        Name -> group of one view; ``counts`` only if some genes have the same options.
     """
-    kinds, others = _kinds(space)
+    shared, others = _shared_options(space)
     columns: list[FloatArray] = []
-    alike: list[tuple[int, int]] = []
-    for options, genes in kinds.items():
+    tied: list[tuple[int, int]] = []
+    for options, genes in shared.items():
         for conditional in (False, True):
             own = [
                 gene_features(gene, genomes, options)
@@ -141,32 +141,32 @@ def space_groups(space: Space, genomes: Sequence[Genome]) -> dict[str, Group]:
             ]
             columns += own
             if own:
-                alike.append((len(own), own[0].shape[1]))
+                tied.append((len(own), own[0].shape[1]))
     columns += [gene_features(gene, genomes) for gene in others]
-    counts = {name: Group([view]) for name, view in _counts(space, genomes).items()}
-    return {"genes": Group([np.hstack(columns)], alike=[tuple(alike)]), **counts}
+    counts = {name: FeatureGroup([view]) for name, view in _counts(space, genomes).items()}
+    return {"genes": FeatureGroup([np.hstack(columns)], tied=[tuple(tied)]), **counts}
 
 
-def _kinds(space: Space) -> tuple[dict[tuple[Value, ...], list[Gene]], list[Gene]]:
-    """Put genes of the same few options together; return the others beside."""
-    kinds: dict[tuple[Value, ...], list[Gene]] = {}
+def _shared_options(space: Space) -> tuple[dict[tuple[Value, ...], list[Gene]], list[Gene]]:
+    """Put genes of the same options together; return those of too many values beside."""
+    shared: dict[tuple[Value, ...], list[Gene]] = {}
     others: list[Gene] = []
     for gene in space.genes:
-        if isinstance(gene, Real) or gene.size > FEW:
+        if isinstance(gene, Real) or gene.size > ONE_HOT:
             others.append(gene)
         else:
-            kinds.setdefault(tuple(gene.values()), []).append(gene)
-    return kinds, others
+            shared.setdefault(tuple(gene.values()), []).append(gene)
+    return shared, others
 
 
 def _counts(space: Space, genomes: Sequence[Genome]) -> dict[str, FloatArray]:
-    """Count options among genes that are alike; empty if none are. See :func:`space_groups`."""
-    kinds, others = _kinds(space)
-    if all(len(genes) == 1 for genes in kinds.values()):
+    """Count options among genes that share them; empty if none do. See :func:`space_groups`."""
+    shared, others = _shared_options(space)
+    if all(len(genes) == 1 for genes in shared.values()):
         return {}
     counts = [
         np.sum([_one_hot(genomes, gene.name, options) for gene in genes], axis=0)
-        for options, genes in kinds.items()
+        for options, genes in shared.items()
     ]
     counts += [
         _values(genomes, gene.name)
@@ -193,10 +193,10 @@ def monotone_genes(metric: Metric) -> dict[str, int]:
 
 
 def feature_views(problem: Problem, genomes: Sequence[Genome]) -> dict[str, FloatArray]:
-    """Describe designs by the features of a problem's own, a view of every kind.
+    """Describe genomes by the problem's own features, a feature view of every kind.
 
     Returns:
-        Name -> array of shape (designs, columns); empty if the problem has none.
+        Name -> array of shape (genomes, columns); empty if the problem has none.
 
     Raises:
         ProblemError: Features are not finite, or no such array.
@@ -209,13 +209,13 @@ def feature_views(problem: Problem, genomes: Sequence[Genome]) -> dict[str, Floa
 
 
 def checked_view(problem: Problem, name: str, view: object, designs: int) -> FloatArray:
-    """Read a view of a problem's own.
+    """Read a feature view that a problem gave.
 
     Returns:
         Array of shape (designs, columns).
 
     Raises:
-        ProblemError: It is no such array, or a value is not finite.
+        ProblemError: The view is no such array, or a value is not finite.
     """
     where = f"'{name}' that problem '{type(problem.own).__name__}' describes designs by"
     try:
@@ -229,34 +229,45 @@ def checked_view(problem: Problem, name: str, view: object, designs: int) -> Flo
     return found
 
 
-def metric_groups(problem: Problem, metric: Metric, genomes: Sequence[Genome]) -> list[Group]:
-    """Describe genomes to a metric's model, in groups of views that are taken or left together.
+def metric_groups(
+    problem: Problem, metric: Metric, genomes: Sequence[Genome]
+) -> list[FeatureGroup]:
+    """Describe genomes to the model of a metric.
 
-    A problem's own features and views are taken where it has some, and beside them its genes as one
-    more reading; else its genes alone. Features are a group, and so are the views of one reading
-    (see :meth:`evonas.Problem.views`). A metric that is monotone in genes is described by the genes
-    alone, those first and in one column each: held to them, its model cannot be led astray by a
-    feature that follows them too.
+    A problem's own features are one group, and the views of every graph variant (see
+    :meth:`evonas.Problem.views`) are another; the genes stand beside them as one more variant. A
+    problem without either is described by its genes alone. A metric that is monotone in genes is
+    described by the genes alone too, those first and in one column each: held to them, its model
+    cannot be led astray by a feature that follows them too.
+
+    Args:
+        problem: The problem.
+        metric: One of its metrics.
+        genomes: The genomes.
+
+    Raises:
+        ProblemError: The problem's features or views are not finite arrays of shape (genomes,
+            columns).
     """
     named = monotone_genes(metric)
     space = problem.space
     if named:
         codes = space.encode(genomes)[:, [space.names.index(gene) for gene in named]]
         own = np.hstack([codes, space_features(space, genomes, without=named)])
-        return [Group([own])]
-    readings: dict[tuple[str, bool], list[FloatArray]] = {}
+        return [FeatureGroup([own])]
+    variants: dict[tuple[str, bool], list[FloatArray]] = {}
     for name, view in problem.views(genomes).items():
-        _, colon, reading = name.rpartition(":")
+        _, colon, variant = name.rpartition(":")
         checked = checked_view(problem, name, view, len(genomes))
-        readings.setdefault((reading, bool(colon)), []).append(checked)
-    groups = [Group(views, reading) for (_, reading), views in readings.items()]
+        variants.setdefault((variant, bool(colon)), []).append(checked)
+    groups = [FeatureGroup(views, variant) for (_, variant), views in variants.items()]
     features = feature_views(problem, genomes)
     if features:
-        groups.append(Group(list(features.values())))
+        groups.append(FeatureGroup(list(features.values())))
     genes = list(space_groups(space, genomes).values())
     if not groups:
         return genes
-    # What a problem knows may mislead; its genes are as good a reading as any.
+    # What a problem says of its designs may mislead; its genes may serve better.
     views = [view for group in genes for view in group.views]
-    alike = [layout.alike for group in genes for layout in group.layouts]
-    return [*groups, Group(views, reading=True, alike=alike)]
+    tied = [layout.tied for group in genes for layout in group.layouts]
+    return [*groups, FeatureGroup(views, variant=True, tied=tied)]

@@ -1,4 +1,4 @@
-"""Which designs to evaluate so that they tell most about all others."""
+"""The initial design: what to evaluate so that it tells most about all other designs."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from evonas.surrogates.encoding import feature_views, space_views
 from evonas.surrogates.process.kernel import prior_covariance
 
 
-def least_variance(covariance: FloatArray, noise: float, n: int, known: int = 0) -> list[int]:
+def least_integrated_variance(
+    covariance: FloatArray, noise: float, n: int, known: int = 0
+) -> list[int]:
     """Choose greedily the designs that leave the least integrated variance (Cohn 1996).
 
     Args:
-        covariance: Of all designs before any is evaluated, shape (designs, designs).
-        noise: Variance of an evaluation.
-        n: How many to choose; fewer if there are not that many designs.
-        known: How many of the first designs are evaluated already.
+        covariance: Prior covariance of all designs, shape (designs, designs).
+        noise: Noise variance of an evaluation.
+        n: Number of designs to choose; fewer are chosen if there are not that many.
+        known: Number of designs, the first ones, that are evaluated already.
 
     Returns:
-        Their indices, the most telling first.
+        Indices of designs, the most informative first.
     """
     chosen: list[int] = []
     for step in range(min(known + n, len(covariance))):
@@ -35,20 +37,20 @@ def least_variance(covariance: FloatArray, noise: float, n: int, known: int = 0)
     return chosen[known:]
 
 
-def opening(problem: Problem, genomes: Sequence[Genome], n: int) -> list[int]:
-    """Choose the designs to begin a search with, when nothing is known but the designs.
+def initial_design(problem: Problem, genomes: Sequence[Genome], n: int) -> list[int]:
+    """Choose the designs to begin a search with, before any is evaluated.
 
     They fill the space of the problem's own features, or of its genes if it has none, and reach
     its ends, as a Gaussian process on them would have it.
 
     Args:
-        problem: Describes the designs.
+        problem: The problem that describes the designs.
         genomes: The designs to choose from.
-        n: How many to choose; fewer if there are not that many designs.
+        n: Number of designs to choose; fewer are chosen if there are not that many.
 
     Returns:
-        Their indices, the most telling first.
+        Indices of designs, the most informative first.
     """
     views = feature_views(problem, genomes) or space_views(problem.space, genomes)
     covariance, noise = prior_covariance(list(views.values()))
-    return least_variance(covariance, noise, n)
+    return least_integrated_variance(covariance, noise, n)

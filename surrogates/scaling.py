@@ -10,7 +10,7 @@ from evonas.space import FloatArray
 
 
 class Scaling(Protocol):
-    """Maps values to scores without a unit and back; strictly rising."""
+    """A strictly rising map from values to scores without a unit, and back; shape (n,) each."""
 
     @classmethod
     def fit(cls, values: FloatArray) -> Self:
@@ -54,7 +54,7 @@ class LogBelow:
 
     sign: ClassVar[int] = 1
     percentiles: ClassVar[tuple[int, int]] = (70, 95)
-    """Of the values that become the scores 0 and 1."""
+    """Percentiles of the values that become the scores 0 and 1."""
 
     def __init__(self, start: float, unit: float) -> None:
         self._start, self._unit = start, unit

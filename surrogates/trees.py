@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import xgboost
@@ -11,6 +10,7 @@ import xgboost
 from evonas.space import FloatArray
 
 ROUNDS = 150
+"""Number of trees."""
 
 FOLDS = 4
 """Parts of the rows that are left out in turn."""
@@ -21,7 +21,7 @@ class Trees:
 
     Args:
         directions: 1, -1 or 0 for each of the first columns: the score rises, falls, or neither.
-        seed: Of the rows and columns that every tree samples.
+        seed: Seed of the sampling of rows and columns for every tree.
     """
 
     def __init__(self, directions: Sequence[int] = (), seed: int = 0) -> None:
@@ -44,24 +44,24 @@ class Trees:
         self._booster = xgboost.train(parameters, xgboost.DMatrix(features, scores), ROUNDS)
 
     def predict(self, features: FloatArray) -> FloatArray:
-        """Predict scores of shape (n,)."""
+        """Predict the scores of rows of shape (n, columns), shape (n,)."""
         predicted: FloatArray = self._booster.inplace_predict(features).astype(float)
         return predicted
 
-    def save(self, path: Path) -> None:
-        """Write the model as XGBoost's JSON; ``path`` ends in ``.json``."""
-        self._booster.save_model(path)
-
-    @classmethod
-    def load(cls, path: Path) -> Trees:
-        """Read a model that :meth:`save` wrote."""
-        trees = cls()
-        trees._booster = xgboost.Booster(model_file=path)
-        return trees
-
 
 def out_of_fold(features: FloatArray, scores: FloatArray, directions: Sequence[int]) -> FloatArray:
-    """Predict every row by trees that were fitted without it; row i is in fold i mod ``FOLDS``."""
+    """Predict every row by trees that were fitted without it (cross-validation).
+
+    Row i is in fold i mod ``FOLDS``.
+
+    Args:
+        features: Rows of shape (n, columns).
+        scores: Their scores, shape (n,).
+        directions: See :class:`Trees`.
+
+    Returns:
+        Scores of shape (n,).
+    """
     fold = np.arange(len(scores)) % FOLDS
     predicted = np.empty(len(scores))
     for number in range(FOLDS):

@@ -119,9 +119,9 @@ class PosteriorModel:
             seen.sort(key=lambda evaluation: evaluation.candidate.id)
         self._places = None
 
-    def opening(self, genomes: Sequence[Genome], n: int) -> list[Genome]:
+    def initial_design(self, genomes: Sequence[Genome], n: int) -> list[Genome]:
         """Choose the designs to begin with."""
-        return [genomes[row] for row in self._surrogate.opening(genomes, n)]
+        return [genomes[row] for row in self._surrogate.initial_design(genomes, n)]
 
     def front(self) -> list[Evaluation]:
         """Return the feasible evaluations that no other dominates."""

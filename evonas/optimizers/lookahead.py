@@ -153,7 +153,7 @@ class LookAhead:
             pool: dict[str, Genome] = {}
             self._add(opening_designs(space, self._opening, rng), (), pool)
             self._add(space.sample(POOL, rng), (), pool)
-            chosen = self._model.opening(list(pool.values()), self._opening)
+            chosen = self._model.initial_design(list(pool.values()), self._opening)
             self._add(extremes(space, rng), (), self._begun, self._opening)
             for genome in chosen:
                 if len(self._begun) < self._opening:

@@ -105,25 +105,31 @@ def _foresight(
     agreement, coverage = {}, {}
     for metric, rows in pairs.items():
         means, deviations, found = np.array(rows).T
-        agreement[metric] = rank_agreement(means, found)
+        agreement[metric] = round(float(spearman(means, found)), 12)
         coverage[metric] = float(np.mean(abs(means - found) <= width * deviations))
     return {"rank_agreement": agreement, "coverage": coverage}
 
 
-def rank_agreement(first: FloatArray, second: FloatArray) -> float:
-    """Spearman's rank correlation; 0 where one of the two is constant.
+def spearman(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Spearman's rank correlation along the last axis; 0 where one of the two is constant.
 
-    >>> rank_agreement(np.array([1.0, 2.0, 3.0]), np.array([10.0, 20.0, 15.0]))
+    :func:`scipy.stats.spearmanr` warns of what is constant, and takes no pairs of rows.
+
+    Args:
+        first: Shape (..., n).
+        second: Same shape.
+
+    Returns:
+        Array of shape (...).
+
+    >>> float(spearman(np.array([1.0, 2.0, 3.0]), np.array([10.0, 20.0, 15.0])))
     0.5
     """
-    one, other = _ranks(first), _ranks(second)
-    if np.ptp(one) == 0 or np.ptp(other) == 0:
-        return 0.0
-    return round(float(np.corrcoef(one, other)[0, 1]), 12)
+    from scipy.stats import rankdata  # Slow to import, and every command would wait for it.
 
-
-def _ranks(values: FloatArray) -> FloatArray:
-    """Rank values; ties share the middle of their ranks."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: FloatArray = (np.cumsum(counts) - counts / 2)[place]
-    return ranks
+    one, other = rankdata(first, axis=-1), rankdata(second, axis=-1)
+    one -= one.mean(axis=-1, keepdims=True)
+    other -= other.mean(axis=-1, keepdims=True)
+    scale = np.sqrt((one**2).sum(axis=-1) * (other**2).sum(axis=-1))
+    found: FloatArray = (one * other).sum(axis=-1) / np.where(scale > 0, scale, np.inf)
+    return found

@@ -43,11 +43,11 @@ class SurrogateSuite(ABC):
     def test_it_chooses_different_designs_to_begin_with(self) -> None:
         problem = self.make_problem()
         designs = _designs(problem, 40, seed=0)
-        chosen = list(self.make_surrogate(problem).opening(designs, 12))
+        chosen = list(self.make_surrogate(problem).initial_design(designs, 12))
         assert 0 < len(chosen) <= 12
         assert len(set(chosen)) == len(chosen)
         assert set(chosen) <= set(range(40))
-        assert len(self.make_surrogate(problem).opening(designs[:5], 12)) <= 5
+        assert len(self.make_surrogate(problem).initial_design(designs[:5], 12)) <= 5
 
     def test_it_predicts_every_metric_from_ten_rows_up(self) -> None:
         problem = self.make_problem()

@@ -1,6 +1,6 @@
-"""How alike designs are before any is evaluated: for each view a linear trend and a smooth part.
+"""The covariance of scores: for each feature view a linear term and a Matérn term.
 
-Equations are those of Rasmussen and Williams (2006).
+The notation and the equations are those of :mod:`evonas.surrogates.process`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 
 from evonas.space import FloatArray
 
-TREND, SMOOTH, NOISE = 0.3, 0.5, 0.05
-"""Shares of the variance that are expected of the linear trends, the smooth parts, the noise."""
+LINEAR, SIGNAL, NOISE = 0.3, 0.5, 0.05
+"""Prior means of the linear variance, the signal variance (over all views) and the noise."""
 
 PRIOR_WIDTH = 1.5
 """Standard deviation of the priors of the hyperparameters' logarithms."""
@@ -22,95 +22,94 @@ PRIOR_WIDTH = 1.5
 MAP_WIDTH = 0.35
 """Standard deviation of the priors of the entries of maps, around those of the identity."""
 
-Alike = tuple[tuple[int, int], ...]
-"""Of every kind of parts of a view: how many there are, and how many columns one of them has.
+TiedBlocks = tuple[tuple[int, int], ...]
+"""For every set of tied blocks of a view: the number of blocks, and the columns of each.
 
-In the order of the columns. Parts of a kind mean the same, column for column; a kind may have one
-part only. Empty when no parts are known.
+The sets stand in the order of the columns. Tied blocks mean the same, column for column; a set may
+have one block only. The tuple is empty when no blocks are known.
 """
 
 
 @dataclass(frozen=True)
-class Layout:
-    """How the columns of a view belong together.
+class KernelLayout:
+    """How the columns of a feature view belong together.
 
-    Parts that are alike are mapped linearly before distances are taken, all of a kind by the same
-    map, so that options that make little difference come close to one another. Genes are placed
-    by what their options do, as in the latent variables of Zhang et al. (2020, "A latent variable
-    approach to Gaussian process modeling with qualitative and quantitative factors").
+    Tied blocks are mapped linearly before distances are taken, all blocks of a set by the same map,
+    so that options that make little difference come close to one another. Genes are placed by what
+    their options do, as in the latent variables of Zhang et al. (2020, "A latent variable approach
+    to Gaussian process modeling with qualitative and quantitative factors").
 
     Args:
         width: Number of columns.
-        alike: What its first columns are parts of; the columns after them are not mapped.
+        tied: The tied blocks that its first columns make up; the columns after them are not mapped.
     """
 
     width: int
-    alike: Alike = ()
+    tied: TiedBlocks = ()
 
     @property
     def entries(self) -> int:
         """Number of entries of its maps."""
-        return sum(width**2 for _, width in self.alike)
+        return sum(width**2 for _, width in self.tied)
 
-    def kinds(self) -> Iterator[tuple[slice, int]]:
-        """Give the columns of every kind of parts, and how many columns one part has."""
+    def sets(self) -> Iterator[tuple[slice, int]]:
+        """Give the columns of every set of tied blocks, and the number of columns of one block."""
         start = 0
-        for count, width in self.alike:
+        for count, width in self.tied:
             yield slice(start, start + count * width), width
             start += count * width
 
     def maps(self, entries: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
-        """Give the columns of every kind of parts, and their map, shape (columns, columns)."""
+        """Give the columns of every set of tied blocks, and their map, shape (width, width)."""
         start = 0
-        for columns, width in self.kinds():
+        for columns, width in self.sets():
             yield columns, entries[start : start + width**2].reshape(width, width)
             start += width**2
 
     def mapped(self, view: FloatArray, entries: FloatArray) -> FloatArray:
-        """Map the parts of a view that are alike; shape (rows, columns)."""
-        if not self.alike:
+        """Map the tied blocks of a view of shape (n, width); the shape stays."""
+        if not self.tied:
             return view
         mapped = view.copy()
         for columns, by in self.maps(entries):
             own = view[:, columns]
-            mapped[:, columns] = (parts(own, len(by)) @ by).reshape(own.shape)
+            mapped[:, columns] = (as_blocks(own, len(by)) @ by).reshape(own.shape)
         return mapped
 
 
-def parts(columns: FloatArray, width: int) -> FloatArray:
-    """Put one part in each row."""
+def as_blocks(columns: FloatArray, width: int) -> FloatArray:
+    """Put one block of ``width`` columns in each row."""
     return columns.reshape(-1, width)
 
 
-class Expected(NamedTuple):
-    """What is expected of the hyperparameters before anything is known, shape (parameters,) each.
+class HyperPrior(NamedTuple):
+    """The normal prior of the hyperparameters, shape (parameters,) each.
 
     Args:
-        values: Logarithms, of each view the length (distance at which rows are no longer alike),
-            the variance of the smooth part and that of the trend; that of the noise's variance;
-            then the entries of the maps.
-        deviations: Standard deviations of their priors.
-        bounds: Shape (parameters, 2).
+        means: For each view the logarithms of its length scale, its signal variance and its linear
+            variance; the logarithm of the noise variance; then the entries of the maps.
+        deviations: Standard deviations.
+        bounds: Limits of the hyperparameters, shape (parameters, 2).
     """
 
-    values: FloatArray
+    means: FloatArray
     deviations: FloatArray
     bounds: FloatArray
 
 
-def expected(layouts: Sequence[Layout]) -> Expected:
-    """Say what is expected of the hyperparameters.
+def hyperprior(layouts: Sequence[KernelLayout]) -> HyperPrior:
+    """Give the prior of the hyperparameters for views with these layouts.
 
     Columns are to be scaled so that two rows are at a distance of about 1 in every view.
     """
     views = len(layouts)
-    values = np.log([*[1.0, SMOOTH / views, TREND / views] * views, NOISE])
+    means = np.log([*[1.0, SIGNAL / views, LINEAR / views] * views, NOISE])
     bounds = np.log([*[(5e-2, 1e2), (1e-6, 1e3), (1e-6, 1e3)] * views, (1e-8, 1e1)])
-    identities = [np.eye(width).ravel() for layout in layouts for _, width in layout.alike]
+    identities = [np.eye(width).ravel() for layout in layouts for _, width in layout.tied]
     entries = sum(layout.entries for layout in layouts)
-    return Expected(
-        np.concatenate([values, *identities]),
-        np.repeat([PRIOR_WIDTH, MAP_WIDTH], [len(values), entries]),
+    return HyperPrior(
+        np.concatenate([means, *identities]),
+        np.repeat([PRIOR_WIDTH, MAP_WIDTH], [len(means), entries]),
         np.vstack([bounds, np.tile([-np.inf, np.inf], (entries, 1))]),
     )
 
@@ -119,9 +118,9 @@ class Hyperparameters(NamedTuple):
     """Hyperparameters in their own units.
 
     Args:
-        views: Length, variance of the smooth part, and that of the trend; shape (views, 3).
-        noise: Variance.
-        entries: Of every view's maps.
+        views: Length scale, signal variance and linear variance of every view; shape (views, 3).
+        noise: Noise variance.
+        entries: Entries of the maps of every view.
     """
 
     views: FloatArray
@@ -129,8 +128,8 @@ class Hyperparameters(NamedTuple):
     entries: list[FloatArray]
 
     @classmethod
-    def of(cls, layouts: Sequence[Layout], flat: FloatArray) -> Hyperparameters:
-        """Take apart what :func:`expected` lists."""
+    def of(cls, layouts: Sequence[KernelLayout], flat: FloatArray) -> Hyperparameters:
+        """Take apart a vector in the order of :class:`HyperPrior`."""
         *logarithms, noise = flat[: 3 * len(layouts) + 1]
         entries = flat[len(logarithms) + 1 :]
         stops = np.cumsum([layout.entries for layout in layouts])[:-1]
@@ -138,8 +137,8 @@ class Hyperparameters(NamedTuple):
         return cls(views, float(np.exp(noise)), np.split(entries, stops))
 
 
-def split(rows: FloatArray, layouts: Sequence[Layout]) -> list[FloatArray]:
-    """Take the columns of all views apart."""
+def split(rows: FloatArray, layouts: Sequence[KernelLayout]) -> list[FloatArray]:
+    """Split rows of shape (n, columns) into their views."""
     return np.split(rows, np.cumsum([layout.width for layout in layouts])[:-1], axis=1)
 
 
@@ -158,39 +157,39 @@ def _matern(distance: FloatArray) -> FloatArray:
     return covariance
 
 
-class Placed(NamedTuple):
-    """Rows, and where they are in every view in units of its length over the root of 5."""
+class KernelInputs(NamedTuple):
+    """Rows, and their mapped coordinates in every view, in length scales over the root of 5."""
 
     rows: FloatArray
-    places: list[FloatArray]
+    coordinates: list[FloatArray]
 
-    def some(self, start: int, stop: int) -> Placed:
-        """Some of the rows."""
-        return Placed(self.rows[start:stop], [place[start:stop] for place in self.places])
+    def part(self, start: int, stop: int) -> KernelInputs:
+        """Take the rows from ``start`` to before ``stop``."""
+        return KernelInputs(self.rows[start:stop], [view[start:stop] for view in self.coordinates])
 
 
 class Kernel:
-    """The covariance of what is observed, but for the noise.
+    """The covariance of scores without the noise.
 
     Args:
-        layouts: Of the views.
-        hyperparameters: As :func:`expected` lists them.
+        layouts: One layout a view.
+        hyperparameters: Vector in the order of :class:`HyperPrior`.
 
     Attributes:
-        noise: Variance of the noise.
+        noise: Noise variance.
     """
 
-    def __init__(self, layouts: Sequence[Layout], hyperparameters: FloatArray) -> None:
+    def __init__(self, layouts: Sequence[KernelLayout], hyperparameters: FloatArray) -> None:
         self._layouts = layouts
         views, self.noise, self._entries = Hyperparameters.of(layouts, hyperparameters)
-        self._length, self._smooth, trend = views.T
-        self._trend = np.repeat(trend, [layout.width for layout in layouts])
+        self._length, self._signal, linear = views.T
+        self._linear = np.repeat(linear, [layout.width for layout in layouts])
 
-    def place(self, rows: FloatArray) -> Placed:
-        """Say where rows of shape (n, columns) are."""
+    def inputs(self, rows: FloatArray) -> KernelInputs:
+        """Prepare rows of shape (n, columns)."""
         views = split(rows, self._layouts)
         parameters = zip(self._layouts, views, self._entries, self._length, strict=True)
-        return Placed(
+        return KernelInputs(
             rows,
             [
                 layout.mapped(view, entries) * (np.sqrt(5) / length)
@@ -198,32 +197,39 @@ class Kernel:
             ],
         )
 
-    def __call__(self, own: Placed, other: Placed) -> FloatArray:
+    def __call__(self, own: KernelInputs, other: KernelInputs) -> FloatArray:
         """Covariance, shape (own rows, other rows)."""
-        covariance: FloatArray = (own.rows * self._trend) @ other.rows.T
-        for variance, a, b in zip(self._smooth, own.places, other.places, strict=True):
+        covariance: FloatArray = (own.rows * self._linear) @ other.rows.T
+        for variance, a, b in zip(self._signal, own.coordinates, other.coordinates, strict=True):
             covariance += variance * _matern(distances(a, b))
         return covariance
 
     def variance(self, rows: FloatArray) -> FloatArray:
         """Variance of rows of shape (n, columns), shape (n,)."""
-        variance: FloatArray = np.square(rows) @ self._trend + self._smooth.sum()
+        variance: FloatArray = np.square(rows) @ self._linear + self._signal.sum()
         return variance
 
 
 def standardisation(
-    features: FloatArray, layouts: Sequence[Layout]
+    features: FloatArray, layouts: Sequence[KernelLayout]
 ) -> tuple[FloatArray, FloatArray]:
-    """Centre and factor of every column under which rows are at a distance of about 1 in a view.
+    """Find the centre and the factor of every column.
 
-    Columns that are the same everywhere say nothing: their factor is 0. Columns that mean the same
-    in parts that are alike have the same factor.
+    With them, rows are at a distance of about 1 in a view. The factor of a constant column is 0.
+    Columns that mean the same in tied blocks have the same factor.
+
+    Args:
+        features: Rows of shape (n, columns).
+        layouts: One layout a view.
+
+    Returns:
+        Two arrays of shape (columns,).
     """
     factors = []
     for view, layout in zip(split(features, layouts), layouts, strict=True):
         variance = view.var(axis=0)
-        for columns, width in layout.kinds():
-            own = parts(variance[columns], width)  # The same numbers, in other rows.
+        for columns, width in layout.sets():
+            own = as_blocks(variance[columns], width)  # The same numbers, in other rows.
             own[:] = own.mean(axis=0)
         deviation = np.sqrt(variance)
         used = deviation > 1e-12
@@ -233,16 +239,17 @@ def standardisation(
 
 
 def prior_covariance(views: Sequence[FloatArray]) -> tuple[FloatArray, float]:
-    """Say how designs' scores go together before any is known, in units of their variance.
+    """Give the covariance of designs' scores under the prior means of the hyperparameters.
 
     Args:
-        views: Of the same n designs, shape (n, columns) each.
+        views: Feature views of the same n designs, shape (n, columns) each.
 
     Returns:
-        Covariance without noise, shape (n, n), and the noise's variance.
+        Covariance without noise, shape (n, n), and the noise variance, in units of the variance of
+        the scores.
     """
-    features, layouts = np.hstack(views), [Layout(view.shape[1]) for view in views]
+    features, layouts = np.hstack(views), [KernelLayout(view.shape[1]) for view in views]
     centre, factors = standardisation(features, layouts)
-    kernel = Kernel(layouts, expected(layouts).values)
-    placed = kernel.place((features - centre) * factors)
-    return kernel(placed, placed), NOISE
+    kernel = Kernel(layouts, hyperprior(layouts).means)
+    inputs = kernel.inputs((features - centre) * factors)
+    return kernel(inputs, inputs), NOISE

@@ -1,8 +1,8 @@
-"""A Gaussian process for few rows: for each view a linear trend plus a smooth deviation from it.
+"""Gaussian-process regression for few rows.
 
-The algebra is written out: scikit-learn's computes a kernel twice a fit, and all distances anew at
-every step of the optimizer, and takes three to five times as long to fit. Equations are those of
-Rasmussen and Williams (2006).
+The notation and the equations are those of :mod:`evonas.surrogates.process`. The algebra is written
+out: scikit-learn's computes a kernel twice a fit, and all distances anew at every step of the
+optimizer, and takes three to five times as long to fit.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from scipy.linalg.lapack import dpotri
 from scipy.optimize import minimize
 
 from evonas.space import FloatArray
-from evonas.surrogates.process.kernel import Kernel, Layout, expected, standardisation
+from evonas.surrogates.process.kernel import Kernel, KernelLayout, hyperprior, standardisation
 from evonas.surrogates.process.likelihood import JITTER, LogLikelihood, log_density
 
 STEPS = 15
 """Steps of the optimizer that learns the hyperparameters, at most; the last ones gain little."""
 
 FREEDOM = 4.0
-"""Degrees of freedom of Student's t distribution, where rows left out are judged."""
+"""Degrees of freedom of Student's t distribution that left-out rows are judged by."""
 
 ROUNDS = 3
-"""How often rows' noise is computed anew from what is predicted of them."""
+"""How often the noise scale is computed anew from the predictions."""
 
 LIMIT = 6.0
-"""Of the logarithm of the factor by which the noise's variance grows or shrinks."""
+"""Largest logarithm of the noise scale, in either direction."""
 
 BLOCK = 64
 """Rows of a covariance that are computed at a time: many more do not fit into a cache."""
@@ -37,13 +37,13 @@ BLOCK = 64
 
 @dataclass(frozen=True)
 class LeaveOneOut:
-    """Predictions of every row from all others, shape (rows,) each, in the scores' unit."""
+    """Predictions of every row from all others, shape (n,) each, in the unit of the scores."""
 
     mean: FloatArray
     deviation: FloatArray
 
     def log_density(self, scores: FloatArray) -> float:
-        """Sum up the logarithms of the densities that rows were predicted with, but for a constant.
+        """Sum the log densities of the scores, shape (n,), up to a constant.
 
         Student's t distribution stands for the normal one, so that no single row decides.
         """
@@ -53,53 +53,53 @@ class LeaveOneOut:
 
 
 class GaussianProcess:
-    """Gaussian-process regression; how much each view matters is learnt.
+    """Gaussian-process regression; how much each feature view matters is learnt.
 
-    The noise may grow or shrink with what is predicted, as that of a stopwatch does (the most
-    likely heteroscedastic process, Kersting et al. 2007, with one parameter).
+    The noise may grow or shrink with the prediction, as that of a stopwatch does (the most likely
+    heteroscedastic process of Kersting et al. 2007, with one parameter).
 
     Args:
-        layouts: Of the views; left out, all columns are one view.
-        hyperparameters: As :func:`evonas.surrogates.process.kernel.expected` lists them; left out,
-            they are learnt.
-        slope: By how much the logarithm of the noise's standard deviation rises with a prediction
-            that is one standard deviation of the scores higher.
+        layouts: One layout a view; left out, all columns are one view.
+        hyperparameters: Vector in the order of
+            :class:`evonas.surrogates.process.kernel.HyperPrior`; left out, it is learnt.
+        noise_slope: Rise of the logarithm of the noise deviation per standard deviation of the
+            scores.
 
     Attributes:
-        slope: As given.
-        hyperparameters: Those that are used, from :meth:`fit` on.
-        evidence: Logarithm of the marginal likelihood of the scores, standardised (eq. 2.30),
-            given how noisy each row is.
+        noise_slope: The argument.
+        hyperparameters: Those in use; set by :meth:`fit`.
+        evidence: Log marginal likelihood of the standardised scores, given the noise scale
+            (eq. 2.30); set by :meth:`fit`.
     """
 
     def __init__(
         self,
-        layouts: Sequence[Layout] = (),
+        layouts: Sequence[KernelLayout] = (),
         hyperparameters: FloatArray | None = None,
-        slope: float = 0.0,
+        noise_slope: float = 0.0,
     ) -> None:
         self._layouts = list(layouts)
         self._given = hyperparameters
-        self.slope = slope
+        self.noise_slope = noise_slope
 
     def fit(self, features: FloatArray, scores: FloatArray) -> None:
         """Fit to rows of shape (n, columns) and their scores of shape (n,)."""
-        self._layouts = self._layouts or [Layout(features.shape[1])]
-        self._centre, self._reach = standardisation(features, self._layouts)
+        self._layouts = self._layouts or [KernelLayout(features.shape[1])]
+        self._centre, self._factors = standardisation(features, self._layouts)
         self._rows = self._scaled(features)
         self._scores = scores
         self._level, self._unit = scores.mean(), scores.std()
         if self._unit < 1e-12:
             self._unit = 1.0
         self._targets = targets = (scores - self._level) / self._unit
-        self._spread = np.ones(len(scores))
+        self._noise_scale = np.ones(len(scores))
         given = self._given
-        self.hyperparameters = expected(self._layouts).values if given is None else given
+        self.hyperparameters = hyperprior(self._layouts).means if given is None else given
         self._solve()
-        for _ in range(ROUNDS if self.slope else 0):
-            # What the process makes of its rows (eq. 2.23).
-            noise = self._noise * self._spread + JITTER
-            self._spread = self._growth(targets - noise * self._weights)
+        for _ in range(ROUNDS if self.noise_slope else 0):
+            # The prediction of the rows themselves (eq. 2.25).
+            noise = self._noise * self._noise_scale + JITTER
+            self._noise_scale = self._noise_scale_at(targets - noise * self._weights)
             self._solve()
         self.evidence = log_density(self._factor, self._weights, targets)
 
@@ -108,36 +108,35 @@ class GaussianProcess:
         if self._given is None:
             self.hyperparameters = self._learn(self._targets)
         self._kernel = Kernel(self._layouts, self.hyperparameters)
-        self._placed = self._kernel.place(self._rows)
-        self._factor = cholesky(self._own_covariance(), lower=True, overwrite_a=True)
+        self._inputs = self._kernel.inputs(self._rows)
+        self._factor = cholesky(self._training_covariance(), lower=True, overwrite_a=True)
         self._weights = cho_solve((self._factor, True), self._targets)
 
     @property
     def _noise(self) -> float:
-        """Variance of the noise, of targets."""
         return self._kernel.noise
 
     def _scaled(self, features: FloatArray) -> FloatArray:
-        scaled: FloatArray = (features - self._centre) * self._reach
+        scaled: FloatArray = (features - self._centre) * self._factors
         return scaled
 
-    def _growth(self, predicted: FloatArray) -> FloatArray:
-        """Factor on the noise's variance for predictions in units of the scores' deviation."""
-        growth: FloatArray = np.exp(np.clip(2 * self.slope * predicted, -LIMIT, LIMIT))
-        return growth
+    def _noise_scale_at(self, predicted: FloatArray) -> FloatArray:
+        """Noise scale of rows whose standardised scores are predicted, shape (n,)."""
+        scale: FloatArray = np.exp(np.clip(2 * self.noise_slope * predicted, -LIMIT, LIMIT))
+        return scale
 
     def _learn(self, targets: FloatArray) -> FloatArray:
-        """Find the most probable hyperparameters under priors around what is expected of them.
+        """Find the most probable hyperparameters under their prior.
 
-        Without priors, few rows are explained without any noise, and the process is far too
+        Without a prior, few rows are explained without any noise, and the process is far too
         certain.
         """
-        values, deviations, bounds = expected(self._layouts)
-        likelihood = LogLikelihood(self._rows, self._layouts, targets, self._spread)
+        means, deviations, bounds = hyperprior(self._layouts)
+        likelihood = LogLikelihood(self._rows, self._layouts, targets, self._noise_scale)
 
         def loss(hyperparameters: FloatArray) -> tuple[float, FloatArray]:
             value, gradient = likelihood(hyperparameters)
-            away = (hyperparameters - values) / deviations
+            away = (hyperparameters - means) / deviations
             return float(away @ away) / 2 - value, away / deviations - gradient
 
         found: FloatArray = minimize(
@@ -150,25 +149,32 @@ class GaussianProcess:
         ).x
         return found
 
-    def _own_covariance(self) -> FloatArray:
-        """Of the rows, noise included; the lower triangle, as no more is looked at."""
-        placed, rows = self._placed, len(self._rows)
-        covariance = np.diag(self._noise * self._spread + JITTER)
+    def _training_covariance(self) -> FloatArray:
+        """K + sigma^2 diag(g), shape (n, n); its lower triangle, as no more is looked at."""
+        inputs, rows = self._inputs, len(self._rows)
+        covariance = np.diag(self._noise * self._noise_scale + JITTER)
         for start in range(0, rows, BLOCK):
             stop = min(start + BLOCK, rows)
             covariance[start:stop, :stop] += self._kernel(
-                placed.some(start, stop), placed.some(0, stop)
+                inputs.part(start, stop), inputs.part(0, stop)
             )
         return covariance
 
     def predict(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Predict mean and standard deviation of an observation, noise included, (n,) each."""
+        """Predict observations, noise included (eq. 2.25 and 2.26).
+
+        Args:
+            features: Rows of shape (m, columns).
+
+        Returns:
+            Mean and standard deviation in the unit of the scores, shape (m,) each.
+        """
         rows = self._scaled(features)
-        covariance = self._kernel(self._kernel.place(rows), self._placed)
+        covariance = self._kernel(self._kernel.inputs(rows), self._inputs)
         known = solve_triangular(self._factor, covariance.T, lower=True, check_finite=False)
         variance = np.maximum(self._kernel.variance(rows) - np.square(known).sum(axis=0), 0)
         mean = covariance @ self._weights
-        variance += self._noise * self._growth(mean)
+        variance += self._noise * self._noise_scale_at(mean)
         return self._level + self._unit * mean, self._unit * np.sqrt(variance)
 
     def leave_one_out(self) -> LeaveOneOut:
@@ -177,8 +183,8 @@ class GaussianProcess:
         precision = np.diag(inverse)
         error = self._weights / precision
         # A row's own noise is replaced by that of a row of which nothing is known.
-        variance = np.maximum(1 / precision - self._noise * self._spread - JITTER, 0)
-        variance += self._noise * self._growth(self._targets - error)
+        variance = np.maximum(1 / precision - self._noise * self._noise_scale - JITTER, 0)
+        variance += self._noise * self._noise_scale_at(self._targets - error)
         return LeaveOneOut(
             self._scores - self._unit * error,
             self._unit * np.sqrt(variance),

@@ -7,14 +7,15 @@ from typing import Literal
 
 import numpy as np
 
+from evonas.run.diagnostics import spearman
 from evonas.space import FloatArray
-from evonas.surrogates.transfer.mixture import Mixture, Moments
+from evonas.surrogates.transfer.model_averaging import ModelAverage, Moments
 from evonas.surrogates.transfer.monotonicity import (
     Calibration,
     Monotonicity,
     check_monotonicity,
-    rank_correlation,
 )
+from evonas.surrogates.transfer.proxy_devices import MEAN_ERROR
 
 Method = Literal["reuse", "calibrate", "adapt"]
 
@@ -22,13 +23,10 @@ GOOD_ERROR = 0.2
 """Relative error up to which a predictor is trusted."""
 
 GOOD_RANK = 0.8
-"""Rank correlation of left-out probes from which on it is."""
+"""Rank correlation of left-out probes from which on a predictor is trusted."""
 
 CHEAP = 0.1
 """Errors of designs that cost less than this share of the median are relative to that."""
-
-MEAN = 0.8
-"""Mean absolute error of a normal variable, in deviations."""
 
 WORST = 1.5
 """Relative error that a single design is expected to have at most."""
@@ -47,7 +45,8 @@ class Trust:
     Args:
         error: Mean absolute relative error to be expected of all designs (of those that cost less
             than a tenth of the median: relative to that).
-        spearman: Rank correlation of probes that are left out one at a time, and measured.
+        spearman: Spearman's rank correlation of the probes' measured costs with their predictions,
+            each probe left out in turn.
         left_out: Mean absolute relative error of these predictions. Chosen probes are extreme
             and hard to predict from the others, random ones may all be easy.
         outliers: Indices, among the probes, of measurements that were set aside.
@@ -69,12 +68,12 @@ class Assessment:
     """Which method serves a new device best, and how well.
 
     Args:
-        method: Reuse a proxy as it is, calibrate it monotonically, or adapt.
-        calibration: Of the proxy; ``None`` unless calibrated.
-        monotonicity: Of the best proxy; ``None`` when no device is known.
-        proxy: Index of the best proxy; -1 when no device is known.
-        trust: Of the method.
-        deviation: Of the logarithm of left-out probes.
+        method: ``reuse`` a proxy as it is, ``calibrate`` it monotonically, or ``adapt``.
+        calibration: Curve from the proxy's costs; ``None`` unless calibrated.
+        monotonicity: Test of the best proxy; ``None`` when there is no proxy.
+        proxy: Index of the best proxy; -1 when there is none.
+        trust: How well the method can be expected to do.
+        deviation: Root mean square error of the logarithms of left-out probes.
     """
 
     method: Method
@@ -86,7 +85,7 @@ class Assessment:
 
 
 def assess(
-    mixture: Mixture,
+    average: ModelAverage,
     designs: Moments,
     left_out: Moments,
     proxies: FloatArray,
@@ -100,15 +99,15 @@ def assess(
     in proportion where probes that are left out are off by more than that.
 
     Args:
-        mixture: Adapted to the probes.
-        designs: What it predicts of a sample of designs, deviations calibrated.
-        left_out: Likewise of every probe, from the others.
-        proxies: What the probes cost the known devices, shape (k, devices).
-        costs: What they cost the new one, shape (k,).
+        average: The candidates, adapted to the probes.
+        designs: Its predictions of a sample of designs, deviations calibrated.
+        left_out: Its predictions of every probe from the others, deviations calibrated.
+        proxies: Costs of the probes on the proxies, shape (k, devices).
+        costs: Costs of the probes on the new device, shape (k,).
         spread: Relative deviation of every measurement, shape (k,).
-        rng: Of the test.
+        rng: Generator of the test of monotonicity.
     """
-    used = mixture.used
+    used = average.used
     median = float(np.median(costs))
     adapted = left_out.mean
 
@@ -116,8 +115,8 @@ def assess(
         logarithms = np.log(predicted / costs)[used]
         deviation = float(np.sqrt(np.mean(logarithms**2)))
         error = _error(predicted, costs)
-        expected = expected or max(error, MEAN * deviation)
-        rank = rank_correlation(predicted[used], costs[used])
+        expected = expected or max(error, MEAN_ERROR * deviation)
+        rank = float(spearman(predicted[used], costs[used]))
         trust = Trust(expected, rank, error, tuple(np.flatnonzero(~used).tolist()))
         return Assessment(method, curve, test, best, trust, deviation)
 
@@ -126,7 +125,7 @@ def assess(
     expected = _expected(designs, median) * max(1.0, surprise)
     if not proxies.shape[1]:
         return assessment("adapt", adapted, expected)
-    best = int(np.argmax([rank_correlation(proxy[used], costs[used]) for proxy in proxies.T]))
+    best = int(np.argmax([spearman(proxy[used], costs[used]) for proxy in proxies.T]))
     proxy = proxies[:, best]
     test = check_monotonicity(
         proxy[used], costs[used], rng, None if spread is None else spread[used]
@@ -146,10 +145,11 @@ def assess(
 
 
 def _error(predicted: FloatArray, costs: FloatArray) -> float:
+    """Mean absolute error, relative to the cost or to that of a cheap design."""
     return float(np.mean(np.abs(predicted - costs) / np.maximum(costs, CHEAP * np.median(costs))))
 
 
 def _expected(found: Moments, median: float) -> float:
-    """The error that deviations say, as :func:`_error` counts it."""
+    """The error to be expected from the deviations, as :func:`_error` counts it."""
     cheap = np.minimum(1, found.mean / (CHEAP * median))
-    return float((cheap * np.minimum(MEAN * found.deviation, WORST)).mean())
+    return float((cheap * np.minimum(MEAN_ERROR * found.deviation, WORST)).mean())

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from evonas.errors import DataError
 from evonas.space import FloatArray
-from evonas.surrogates.transfer.proxy import ProxyModel
+from evonas.surrogates.transfer.proxy_model import ProxyModel
 
 PAIRS = 40_000
 """(Design, device) pairs that the model is trained on, at most."""

@@ -1,7 +1,7 @@
 """Whether costs on a new device rise with those on a proxy (latency monotonicity).
 
-Bingqian Lu et al., "One Proxy Device Is Enough for Hardware-Aware Neural Architecture Search"
-(2021): where they do, the proxy's ranking serves the new device.
+Where they do, the proxy's ranking serves the new device: Bingqian Lu et al., "One Proxy Device Is
+Enough for Hardware-Aware Neural Architecture Search" (2021).
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
-from scipy.stats import rankdata
 from sklearn.isotonic import IsotonicRegression
 
+from evonas.run.diagnostics import spearman
 from evonas.space import FloatArray
-from evonas.surrogates.transfer.blocks import blocks
+from evonas.surrogates.transfer.chunks import chunks
 
 DRAWS = 500
 """Simulations and bootstrap samples of a test."""
@@ -31,12 +31,12 @@ class Monotonicity:
     """How well a proxy orders the probes.
 
     Args:
-        spearman: Rank correlation over the probes.
+        spearman: Spearman's rank correlation over the probes.
         lower: Lower end of its 90% interval (bootstrap over the probes).
-        upper: Upper end.
-        kendall: Kendall's tau-b.
-        p_value: How often noise alone disturbs the order as much, if the cost does rise with the
-            proxy's. A small one speaks against monotonicity.
+        upper: Upper end of that interval.
+        kendall: Kendall's tau-b over the probes.
+        p_value: Share of simulations in which noise alone disturbs the order as much, though the
+            cost does rise with the proxy's. A small one speaks against monotonicity.
     """
 
     spearman: float
@@ -51,21 +51,6 @@ class Monotonicity:
         return self.p_value >= 0.05 and self.lower >= MONOTONE_FROM
 
 
-def rank_correlation(left: FloatArray, right: FloatArray) -> float:
-    """Spearman's correlation; 0 when one side is constant."""
-    return float(_rank_correlations(left[None], right[None])[0])
-
-
-def _rank_correlations(left: FloatArray, right: FloatArray) -> FloatArray:
-    """Spearman's correlation of each row, shape (rows,)."""
-    first, second = rankdata(left, axis=1), rankdata(right, axis=1)
-    first -= first.mean(axis=1, keepdims=True)
-    second -= second.mean(axis=1, keepdims=True)
-    scale = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
-    found: FloatArray = (first * second).sum(axis=1) / np.where(scale > 0, scale, np.inf)
-    return found
-
-
 def check_monotonicity(
     proxy: FloatArray,
     costs: FloatArray,
@@ -76,23 +61,23 @@ def check_monotonicity(
 
     Args:
         proxy: The proxy's costs, shape (k,).
-        costs: The new device's, shape (k,).
-        rng: Of the simulations.
-        spread: Relative deviation of every measurement, shape (k,).
+        costs: The new device's costs, shape (k,).
+        rng: Generator of the simulations and of the bootstrap samples.
+        spread: Relative deviation of every measurement, shape (k,); left out, ``NOISE``.
     """
     k = len(costs)
     seen = float(_tau(proxy, costs))
     line = np.exp(IsotonicRegression().fit_transform(proxy, np.log(costs)))
     noise = np.full(k, NOISE) if spread is None else np.maximum(spread, 1e-3)
     simulated = line * np.exp(noise * rng.standard_normal((DRAWS, k)))
-    taus = np.concatenate([_tau(proxy, simulated[part]) for part in blocks(DRAWS, k**2)])
+    taus = np.concatenate([_tau(proxy, simulated[part]) for part in chunks(DRAWS, k**2)])
     below = (taus <= seen + 1e-12).sum()
     rows = np.array([rng.integers(0, k, k) for _ in range(DRAWS)])
     rows = rows[[len(set(row)) > 2 for row in rows.tolist()]]
-    resampled = _rank_correlations(proxy[rows], costs[rows])
+    resampled = spearman(proxy[rows], costs[rows])
     lower, upper = np.quantile(resampled, [0.05, 0.95]) if len(rows) else (-1.0, 1.0)
     return Monotonicity(
-        rank_correlation(proxy, costs),
+        float(spearman(proxy, costs)),
         float(lower),
         float(upper),
         seen,
@@ -101,7 +86,7 @@ def check_monotonicity(
 
 
 def _tau(left: FloatArray, right: FloatArray) -> FloatArray:
-    """Kendall's tau-b of one row with each of shape (..., k); 0 when one side is constant."""
+    """Kendall's tau-b of shape (k,) with shape (..., k); 0 where one of the two is constant."""
     first = np.sign(left[:, None] - left)
     second = np.sign(right[..., :, None] - right[..., None, :])
     scale = np.sqrt((first**2).sum() * (second**2).sum(axis=(-2, -1)))
@@ -110,7 +95,7 @@ def _tau(left: FloatArray, right: FloatArray) -> FloatArray:
 
 
 class Calibration:
-    """Maps a proxy's costs to the new device's by a curve that strictly rises.
+    """A strictly rising curve from a proxy's costs to the new device's.
 
     Isotonic regression of the logarithms (pool adjacent violators), joined smoothly through the
     middles of its steps; beyond the probes costs stay proportional.
@@ -121,7 +106,7 @@ class Calibration:
     """
 
     def __init__(self, proxy: FloatArray, costs: FloatArray) -> None:
-        # Costs that differ by rounding only are one.
+        # Costs that differ by rounding alone are one.
         x, place = np.unique(np.round(np.log(proxy), 9), return_inverse=True)
         count = np.bincount(place)
         y = np.bincount(place, np.log(costs)) / count

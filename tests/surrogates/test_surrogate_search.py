@@ -240,7 +240,7 @@ class Told:
     def __init__(self, function):
         self.function, self.fitted = function, []
 
-    def opening(self, genomes, n):
+    def initial_design(self, genomes, n):
         return range(n)
 
     def fit(self, genomes, values):
@@ -610,7 +610,7 @@ def test_a_search_begins_with_what_the_surrogate_chooses():
     offered = []
 
     class Picky(Told):
-        def opening(self, genomes, n):
+        def initial_design(self, genomes, n):
             offered.extend(genomes)
             return range(len(genomes) - n, len(genomes))
 

@@ -1,4 +1,7 @@
-"""What is left of the candidate priors after a few probes."""
+"""Bayesian model averaging: the candidate models, weighted by how well they explain the probes.
+
+The notation is that of :mod:`evonas.surrogates.transfer`.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from evonas.space import FloatArray
-from evonas.surrogates.transfer.blocks import blocks
-from evonas.surrogates.transfer.conditioning import RATE, SHAPE, Conditioned, condition
-from evonas.surrogates.transfer.links import LINKS, apply_link, invert_link, link_slope
-from evonas.surrogates.transfer.priors import At, Indices, Priors, take
+from evonas.surrogates.transfer.bayesian_linear_model import RATE, SHAPE, Conditioned, condition
+from evonas.surrogates.transfer.candidates import Candidates, Terms
+from evonas.surrogates.transfer.chunks import Indices, chunks
+from evonas.surrogates.transfer.link_functions import LINKS, apply_link, invert_link, link_slope
 
 OUTLIERS = 0.05
 """Prior probability that a probe is an outlier."""
@@ -19,17 +22,17 @@ OUTLIERS = 0.05
 OUTLIER_WIDTH = 1.0
 """Half the width, at half its height, of the logarithm of an outlier."""
 
-TEMPER = 0.7
+LEARNING_RATE = 0.7
 """Power of the likelihood, below 1 as no candidate is quite true.
 
-Grünwald, "The Safe Bayesian" (2012).
+It is eta in Grünwald, "The Safe Bayesian" (2012).
 """
 
-SIFTED = ((16, 1500), (64, 200), (256, 60))
-"""Probes by which candidates are sifted when there are more, and how many are left then."""
+SCREENS = ((16, 1500), (64, 200), (256, 60))
+"""Probes that candidates are screened by when there are more, and how many candidates are left."""
 
-DISTRUST = 40.0
-"""How much the share of outliers adds to the variance: other designs may be as far off."""
+OUTLIER_INFLATION = 40.0
+"""What a share of outliers of 1 adds to a variance of 1: other designs may be as far off."""
 
 KEPT = 60
 """Candidates that predictions are averaged over at most."""
@@ -37,58 +40,69 @@ KEPT = 60
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean cost, and deviation of its logarithm with and without noise, shape (designs,) each."""
+    """Predictions of the costs of designs.
+
+    Args:
+        mean: Mean cost, shape (designs,).
+        deviation: Standard deviation of the logarithm of the cost, noise included, shape
+            (designs,).
+    """
 
     mean: FloatArray
     deviation: FloatArray
 
 
-class Mixture:
-    """The posterior over candidates and over what the probes' costs are under each.
+class ModelAverage:
+    """The posterior over candidate models, and over the costs under each.
 
     Every candidate is a Bayesian linear model that sets aside the probes that are likelier to be
     outliers; that one more may be is taken in by treating it without that probe as one more
-    candidate.
+    candidate. Posterior weights and averages are eq. 1 to 3 of Hoeting et al., "Bayesian Model
+    Averaging: A Tutorial" (1999).
 
     Args:
-        priors: The candidates.
-        at: Their parts at the probes.
-        costs: Of the probes, shape (k,), positive.
-        log_weights: Of the keys of ``priors``.
-        spread: Relative deviation of every probe's measurement, shape (k,).
+        candidates: The candidates.
+        terms: Their terms at the probes.
+        costs: Costs of the probes, shape (k,), positive.
+        log_weights: Log prior weights of the classes of candidates, shape (classes,).
+        spread: Relative deviation of every probe's measurement, shape (k,); left out, it is 0.
+
+    Attributes:
+        scale: Cost of the new device that a relative cost of 1 stands for.
+        log_evidence: Log evidence of the candidates that are left, shape (candidates,).
+        used: Probes that are no outliers, shape (k,).
     """
 
     def __init__(
         self,
-        priors: Priors,
-        at: At,
+        candidates: Candidates,
+        terms: Terms,
         costs: FloatArray,
         log_weights: FloatArray,
         spread: FloatArray | None = None,
     ) -> None:
-        self._priors, self._at = priors, at
-        self.scale = float(np.median(costs / at.level))
+        self._models, self._terms = candidates, terms
+        self.scale = float(np.median(costs / terms.level))
         self._costs = costs / self.scale
         self._extra = np.zeros(len(costs)) if spread is None else spread
-        shared = np.bincount(priors.key, minlength=len(priors.keys))
-        self._log_prior = (log_weights - np.log(shared))[priors.key]
-        self._candidates = np.arange(len(priors))
-        for probes, candidates in SIFTED:
+        self._log_prior = (log_weights - np.log(candidates.class_sizes))[candidates.class_of]
+        self._candidates = np.arange(len(candidates))
+        for probes, left in SCREENS:
             if len(costs) > probes:
                 self._condition_on(probes)
-                best = np.argsort(-self._posterior.sum(axis=1), kind="stable")[:candidates]
+                best = np.argsort(-self._posterior.sum(axis=1), kind="stable")[:left]
                 self._candidates = self._candidates[np.sort(best)]
         self._condition_on(len(costs))
         self._kept = list(self._keep())
 
     def _condition_on(self, probes: int) -> None:
-        """Condition on the first so many probes."""
+        """Condition on the first ``probes`` probes."""
         some = self._candidates
-        self._probes = take(self._at, np.arange(probes))
-        parts = [self._explain(some[part]) for part in blocks(len(some), probes**2)]
+        self._probes = self._terms.take(np.arange(probes))
+        parts = [self._explain(some[part]) for part in chunks(len(some), probes**2)]
         found = self._found = Conditioned(*map(np.concatenate, zip(*parts, strict=True)))
         self.log_evidence = np.logaddexp.reduce(found.cases, axis=1)
-        log_posterior = TEMPER * found.cases + self._log_prior[some, None]
+        log_posterior = LEARNING_RATE * found.cases + self._log_prior[some, None]
         posterior = np.exp(log_posterior - log_posterior.max())
         self._posterior = posterior / posterior.sum()
         shares = self._posterior.sum(axis=1)
@@ -96,7 +110,7 @@ class Mixture:
         self.used = outlier <= 0.5
 
     def _explain(self, some: Indices) -> Conditioned:
-        """Condition some candidates."""
+        """Condition some candidates on the probes."""
         costs = self._costs[: len(self._probes.level)]
         relative = np.log(costs / self._probes.level) / OUTLIER_WIDTH
         # Cauchy: an outlier may be off by any factor.
@@ -105,24 +119,24 @@ class Mixture:
         return condition(self._covariances(some), *self._residuals(some), anywhere + odds)
 
     def _residuals(self, some: Indices) -> tuple[FloatArray, FloatArray]:
-        """What bases leave of the probes, and logarithms of the links' slopes there.
+        """Probes less prior means in units of the link functions, and log slopes of these there.
 
         Returns:
             Two arrays of shape (candidates, k).
         """
-        links, costs = self._priors.link[some], self._costs[: len(self._probes.level)]
+        links, costs = self._models.link[some], self._costs[: len(self._probes.level)]
         values = np.array([apply_link(n, costs) for n in range(len(LINKS))])[links]
         slopes = np.array([np.log(link_slope(n, costs)) for n in range(len(LINKS))])[links]
-        return values - self._probes.bases[self._priors.base[some]], slopes
+        return values - self._probes.means[self._models.mean[some]], slopes
 
     def _covariances(self, some: Indices) -> FloatArray:
         """Covariances of the probes under some candidates, shape (candidates, k, k)."""
-        priors, probes, k = self._priors, self._probes, len(self._probes.level)
+        models, probes, k = self._models, self._probes, len(self._probes.level)
         costs = self._costs[:k]
-        noise = priors.noise_deviation(some, probes.level if priors.knows_devices else costs)
+        noise = models.noise_deviation(some, probes.level if models.has_proxies else costs)
         extra = np.array([link_slope(n, costs) * costs for n in range(len(LINKS))])
-        extra = extra[priors.link[some]] * self._extra[:k]
-        covariance = priors.covariance(some, probes, probes)
+        extra = extra[models.link[some]] * self._extra[:k]
+        covariance = models.covariance(some, probes, probes)
         diagonal = np.arange(k)
         covariance[:, diagonal, diagonal] += noise**2 + extra**2
         return covariance
@@ -153,21 +167,21 @@ class Mixture:
             scale = (RATE + 0.5 * residual @ weights) / (SHAPE + len(used) / 2)
             yield int(self._candidates[row]), used, weights, inverse, scale, posterior[row, case]
 
-    def predict(self, rows: At) -> Moments:
-        """Predict costs of designs, given the parts of the candidates there."""
+    def predict(self, rows: Terms) -> Moments:
+        """Predict the costs of designs, given the terms of the candidates there."""
         total = sum(share for *_, share in self._kept)
         first = np.zeros(len(rows.level))
         second, within = first.copy(), first.copy()
         for candidate, used, weights, inverse, variance, share in self._kept:
-            link = int(self._priors.link[candidate])
+            link = int(self._models.link[candidate])
             some = np.array([candidate])
-            cross = self._priors.cross_covariance(candidate, rows, self._probes)[:, used]
-            value = rows.bases[self._priors.base[candidate]] + cross @ weights
-            left = self._priors.variance(candidate, rows)
+            cross = self._models.cross_covariance(candidate, rows, self._probes)[:, used]
+            value = rows.means[self._models.mean[candidate]] + cross @ weights
+            left = self._models.variance(candidate, rows)
             left = np.maximum(left - ((cross @ inverse) * cross).sum(axis=1), 0)
             cost = invert_link(link, value)
-            level = rows.level if self._priors.knows_devices else cost
-            left = left + self._priors.noise_deviation(some, level)[0] ** 2
+            level = rows.level if self._models.has_proxies else cost
+            left = left + self._models.noise_deviation(some, level)[0] ** 2
             relative = link_slope(link, cost) * cost
             logarithm = np.log(cost)
             first += share / total * cost
@@ -177,14 +191,14 @@ class Mixture:
         return Moments(first * self.scale, deviation)
 
     @property
-    def caution(self) -> float:
-        """What deviations are multiplied by where probes were set aside as outliers."""
-        return float(np.sqrt(1 + DISTRUST * np.mean(~self.used)))
+    def inflation(self) -> float:
+        """Factor on deviations, above 1 where probes were set aside as outliers."""
+        return float(np.sqrt(1 + OUTLIER_INFLATION * np.mean(~self.used)))
 
     def leave_one_out(self) -> Moments:
-        """Predict the cost of every probe from all others (and none from outliers)."""
-        links, found = self._priors.link[self._candidates], self._found
-        log_weights = np.log(self._posterior[:, :1] + 1e-300) - TEMPER * found.log_density
+        """Predict the cost of every probe from all others but outliers."""
+        links, found = self._models.link[self._candidates], self._found
+        log_weights = np.log(self._posterior[:, :1] + 1e-300) - LEARNING_RATE * found.log_density
         weights = np.exp(log_weights - log_weights.max(axis=0))
         weights /= weights.sum(axis=0)
         first = np.zeros(len(self._costs))

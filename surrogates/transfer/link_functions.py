@@ -1,4 +1,4 @@
-"""Under which function of a cost its parts add up."""
+"""Link functions: under which function of a cost its terms add up."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import numpy as np
 from evonas.space import FloatArray
 
 LINKS = ("identity", "log")
-"""By number. The square root, in between, explained no device better."""
+"""Link functions by number. The square root, in between, explained no device better."""
 
 
 def apply_link(link: int, cost: FloatArray) -> FloatArray:
-    """Map costs to what is modelled."""
+    """Map costs to what is modelled, f(cost); the shape stays, here and below."""
     mapped: FloatArray = np.log(cost) if link else cost
     return mapped
 
@@ -23,6 +23,6 @@ def invert_link(link: int, value: FloatArray) -> FloatArray:
 
 
 def link_slope(link: int, cost: FloatArray) -> FloatArray:
-    """Derivative of the link at a cost."""
+    """Derivative of the link function at a cost, f'(cost)."""
     slopes: FloatArray = 1 / cost if link else np.ones_like(cost)
     return slopes

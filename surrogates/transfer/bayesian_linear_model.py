@@ -1,4 +1,7 @@
-"""Many Bayesian linear models of the same few measurements, some of which may be outliers."""
+"""Many Bayesian linear models of the same few measurements, some of which may be outliers.
+
+The notation is that of :mod:`evonas.surrogates.transfer`.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +14,22 @@ from scipy.special import gammaln
 from evonas.space import FloatArray
 
 SHAPE, RATE = 0.5, 0.02
-"""Of the inverse-gamma prior of the squared scale that all terms of a model share."""
+"""Parameters of the inverse-gamma prior of the squared scale that all terms of a model share."""
 
 SPARED = 0.8
 """Share of the measurements, and four of them at least, that a model takes for no outliers."""
 
 
 class Conditioned(NamedTuple):
-    """What models make of measurements.
+    """Models, conditioned on k measurements.
 
     Args:
-        cases: Log evidence and prior of no further outlier, and of each measurement as one more;
-            shape (models, 1 + k).
-        outliers: What each model sets aside; shape (models, k), as the rest.
-        log_density: Of a measurement, given all others.
-        error: By which it misses what the others say.
-        variance: Of that.
+        cases: Log evidence with no further outlier, and with each measurement as one more,
+            the log prior of the outliers included; shape (models, 1 + k).
+        outliers: Measurements that each model sets aside, shape (models, k).
+        log_density: Log density of every measurement given the others, shape (models, k).
+        error: Every measurement less its prediction from the others, shape (models, k).
+        variance: Variance of that error, shape (models, k).
     """
 
     cases: FloatArray
@@ -39,19 +42,20 @@ class Conditioned(NamedTuple):
 def condition(
     covariance: FloatArray, residual: FloatArray, slopes: FloatArray, anywhere: FloatArray
 ) -> Conditioned:
-    """Condition models on what was measured.
+    """Condition models on k measurements.
 
     The scale of a model has an inverse-gamma prior, so that its evidence is a Student t density
-    (Rasmussen and Williams 2006, ch. 2 and 9). Each sets aside its outliers one after the other as
-    long as that makes it likelier; under all models together they could not be told, as several
-    hide one another.
+    (Rasmussen and Williams 2006, section 9.9). Each model sets aside its outliers one after the
+    other as long as that makes it likelier; under all models together they could not be told, as
+    several hide one another.
 
     Args:
-        covariance: Of the measurements under each model but for the scale, shape (models, k, k).
-        residual: The measurements less their prior means, shape (models, k).
-        slopes: Added to the log density of every measurement, shape (models, k).
-        anywhere: Log density of a measurement as an outlier and log odds of its being one, shape
-            (k,).
+        covariance: Covariance of the measurements under each model without its scale, shape
+            (models, k, k).
+        residual: Measurements less their prior means, shape (models, k).
+        slopes: Log slope of the link function at every measurement, shape (models, k).
+        anywhere: Log density of every measurement as an outlier plus the log odds of its being
+            one, shape (k,).
     """
     models = _Models(covariance, residual, slopes)
     k = residual.shape[1]
@@ -72,7 +76,7 @@ def condition(
 
 
 class _Models:
-    """Models that are conditioned on all measurements but those that each has set aside."""
+    """Models, each conditioned on the measurements that it has not set aside."""
 
     def __init__(self, covariance: FloatArray, residual: FloatArray, slopes: FloatArray) -> None:
         self._covariance, self._residual, self._slopes = covariance, residual, slopes
@@ -83,7 +87,7 @@ class _Models:
         self._weights = np.einsum("qij,qj->qi", self._inverse, residual)
 
     def set_aside(self, rows: NDArray[np.int64], which: NDArray[np.int64]) -> None:
-        """Set one measurement aside in each of some models."""
+        """Set one measurement aside in each of some models, shape (rows,) each."""
         self.outliers[rows, which] = True
         column = self._inverse[rows, :, which]
         precision = column[np.arange(len(rows)), which]
@@ -94,7 +98,7 @@ class _Models:
 
     @property
     def _count(self) -> FloatArray:
-        """How many measurements each model is conditioned on."""
+        """Number of measurements that each model is conditioned on, shape (models,)."""
         count: FloatArray = (~self.outliers).sum(axis=1).astype(float)
         return count
 
@@ -105,7 +109,7 @@ class _Models:
 
     def log_evidence(self) -> FloatArray:
         """Log density of the measurements that are not set aside, shape (models,)."""
-        # Of these together: the difference that an outlier makes may be lost to rounding.
+        # Summed anew: the difference that an outlier makes may be lost to rounding.
         count = self._count
         total = gammaln(SHAPE + count / 2) - gammaln(SHAPE) + SHAPE * np.log(RATE)
         total -= 0.5 * (count * np.log(2 * np.pi) + self._log_determinant)
@@ -139,7 +143,11 @@ class _Models:
         return found
 
     def left_out(self) -> tuple[FloatArray, FloatArray]:
-        """What each measurement differs by from what the others say, and the variance of that."""
+        """Error of the prediction of each measurement from the others, and its variance.
+
+        Returns:
+            Two arrays of shape (models, k).
+        """
         precision, shape, rate = self._leave_out()
         error, variance = self._weights / precision, rate / shape / precision
         # What was set aside is predicted as anything else is.
