@@ -25,8 +25,8 @@ from evonas.engine.settings import (
     SurrogateFactory,
     load_runner,
     read_settings,
-    takes_settings,
 )
+from evonas.engine.signature import takes_settings
 from evonas.errors import RunError, UsageError, WorkError
 from evonas.optimizers.lookahead import LookAhead
 from evonas.optimizers.nsga2 import NSGA2

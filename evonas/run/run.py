@@ -190,6 +190,6 @@ def run_problem(directory: Path, meta: Mapping[str, Any]) -> Problem:
 
 def opening_size(settings: Mapping[str, Any]) -> int:
     """How many designs a run begins with: with a surrogate fewer than a population."""
-    # Version 1 of the journal called it "opening"; before that it was the population.
+    # Earlier versions called it "opening"; before that it was the population.
     names = ("initial_designs", "opening", "population")
     return next(int(settings[name]) for name in names if name in settings)

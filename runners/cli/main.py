@@ -24,10 +24,10 @@ from evonas.engine.settings import (
     CHANGEABLE,
     OWN,
     SearchSettings,
-    describe,
     load_runner,
     read_settings,
 )
+from evonas.engine.signature import describe
 from evonas.errors import EvonasError
 from evonas.run.front import FORMATS
 from evonas.run.run import EXPORTS, Run, run_problem

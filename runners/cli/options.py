@@ -9,7 +9,8 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from evonas.engine.settings import SearchSettings, describe
+from evonas.engine.settings import SearchSettings
+from evonas.engine.signature import describe
 
 FLAGS = {
     "asynchronous": "--asynchronous/--synchronous",
