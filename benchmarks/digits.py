@@ -34,7 +34,7 @@ from evonas.run.front import cost_array
 from evonas.run.journal import Journal
 from evonas.run.run import Run
 from evonas.runners.evaluate import evaluate
-from evonas.runners.local import SerialRunner
+from evonas.runners.serial import SerialRunner
 from evonas.space import FloatArray, genome_key
 
 TIMINGS = 3
@@ -87,7 +87,7 @@ class LookingUp(SerialRunner):
     Args:
         problem: Prepared.
         measured: What is known.
-        settings: Of :class:`evonas.runners.local.SerialRunner`.
+        settings: Of :class:`evonas.runners.serial.SerialRunner`.
     """
 
     def __init__(self, problem: Problem, *, measured: Measured, **settings: Any) -> None:

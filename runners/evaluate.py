@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evonas.errors import InfeasibleError, did_you_mean
+from evonas.errors import InfeasibleError, UsageError, did_you_mean
 from evonas.host import worker_name
 from evonas.problem import Problem
 from evonas.records import Evaluation, Status, Task
@@ -33,6 +33,20 @@ def use_one_thread() -> None:
     os.environ.update(ONE_THREAD)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)
+
+
+def check_parameters(workers: int, timeout: float | None, retries: int) -> None:
+    """Refuse what no runner can work with.
+
+    Raises:
+        UsageError: A parameter is out of range.
+    """
+    if workers < 1:
+        raise UsageError(f"the number of workers is {workers}; it must be at least 1")
+    if timeout is not None and not 0 < timeout < math.inf:
+        raise UsageError(f"the timeout is {timeout} s; it must be a positive number of seconds")
+    if retries < 0:
+        raise UsageError(f"the number of retries is {retries}; it must be at least 0")
 
 
 def evaluate(problem: Problem, task: Task, attempts: int = 1) -> Evaluation:
@@ -68,6 +82,18 @@ def evaluate(problem: Problem, task: Task, attempts: int = 1) -> Evaluation:
         seconds=time.perf_counter() - start,
         worker=worker_name(),
         error=error,
+        attempts=attempts,
+    )
+
+
+def overrun(task: Task, timeout: float, worker: str, attempts: int = 1) -> Evaluation:
+    """Say that a task has used up its time."""
+    return Evaluation(
+        task.candidate,
+        Status.TIMEOUT,
+        seconds=timeout,
+        worker=worker,
+        error=f"the evaluation took longer than the timeout of {timeout:g} s",
         attempts=attempts,
     )
 

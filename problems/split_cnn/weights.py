@@ -113,5 +113,6 @@ def _write(path: Path, arrays: Arrays) -> None:
     """Write the file under another name first, so that a file by its name is always complete."""
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         complete = Path(folder) / path.name
-        np.savez(complete, allow_pickle=False, **arrays)
+        # numpy below 2.1 would take an argument allow_pickle for one more array.
+        np.savez(complete, **arrays)  # type: ignore[arg-type]
         complete.replace(path)

@@ -16,9 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray._private.authentication.authentication_token_setup import (
-    maybe_enable_token_auth_if_token_available,
-)
 
 from evonas.errors import UsageError, WorkError
 from evonas.problem import Problem
@@ -139,7 +136,7 @@ def _join(address: str, options: Mapping[str, Any]) -> None:
             ray.init(address=address, **options)
         except ConnectionError:
             # Ray shows this machine's token only to a cluster that it has found by itself.
-            if not maybe_enable_token_auth_if_token_available(warn_if_disabled=False):
+            if not _token_is_shown():
                 raise
             ray.init(address=address, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -149,6 +146,19 @@ def _join(address: str, options: Mapping[str, Any]) -> None:
             "'ray start' makes this machine part of a cluster, and a cluster with a token wants "
             "the same RAY_AUTH_TOKEN, or ~/.ray/auth_token, here"
         ) from error
+
+
+def _token_is_shown() -> bool:
+    """Have Ray show this machine's token from now on, if there is one."""
+    try:
+        from ray._private.authentication import authentication_token_setup
+    except ImportError:  # Ray below 2.52 knows no tokens.
+        return False
+    return bool(
+        authentication_token_setup.maybe_enable_token_auth_if_token_available(
+            warn_if_disabled=False
+        )
+    )
 
 
 def source_root(problem: Problem) -> Path | None:

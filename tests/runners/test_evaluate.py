@@ -88,7 +88,7 @@ def test_a_long_message_is_cut():
 def test_the_line_that_is_named_is_the_users_not_the_librarys():
     with pytest.raises(np.linalg.LinAlgError) as caught:
         np.linalg.inv(np.zeros((2, 2)))
-    assert "Singular matrix (test_worker.py:" in describe_exception(caught.value)
+    assert "Singular matrix (test_evaluate.py:" in describe_exception(caught.value)
 
 
 def test_workers_are_named_after_host_and_process():

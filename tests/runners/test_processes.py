@@ -11,15 +11,8 @@ import pytest
 
 from evonas.errors import ProblemError, UsageError, WorkError
 from evonas.records import Status
-from evonas.runners.local import ProcessRunner, SerialRunner
+from evonas.runners.processes import ProcessRunner
 from evonas.testing.runner import Misbehaving, RunnerSuite, collect, task
-
-
-class TestSerialRunner(RunnerSuite):
-    isolates = False
-
-    def make_runner(self, problem, **options):
-        return SerialRunner(problem, **options)
 
 
 class TestProcessRunner(RunnerSuite):
@@ -103,45 +96,9 @@ class Threads(Misbehaving):
 @pytest.mark.parametrize(
     "options", [{"workers": 0}, {"timeout": 0}, {"timeout": float("nan")}, {"retries": -1}]
 )
-@pytest.mark.parametrize("kind", [SerialRunner, ProcessRunner])
-def test_parameters_out_of_range_are_refused(kind, options):
+def test_parameters_out_of_range_are_refused(options):
     with pytest.raises(UsageError, match=next(iter(options)).removesuffix("s")):
-        kind(Misbehaving(), **options)
-
-
-def test_serial_has_one_worker():
-    with pytest.raises(UsageError, match="processes"):
-        SerialRunner(Misbehaving(), workers=2)
-
-
-def test_serial_keeps_a_timeout_only_in_the_main_thread():
-    caught = []
-
-    def make():
-        try:
-            SerialRunner(Misbehaving(), timeout=1)
-        except UsageError as error:
-            caught.append(error)
-
-    thread = threading.Thread(target=make)
-    thread.start()
-    thread.join()
-    assert "processes" in str(caught[0])
-
-
-def test_serial_gives_the_alarm_back():
-    def handler(number, frame):
-        raise AssertionError("the alarm was not switched off")
-
-    previous = signal.signal(signal.SIGALRM, handler)
-    try:
-        runner = SerialRunner(Misbehaving(), timeout=30)
-        runner.submit([task(1), task(2, "raise")])
-        collect(runner, 2)
-        assert signal.getsignal(signal.SIGALRM) is handler
-        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
-    finally:
-        signal.signal(signal.SIGALRM, previous)
+        ProcessRunner(Misbehaving(), **options)
 
 
 @pytest.fixture
@@ -246,7 +203,7 @@ def test_workers_end_with_a_parent_that_is_killed_and_need_no_main_guard(tmp_pat
         textwrap.dedent("""
             import subprocess, sys
             from evonas.testing.runner import Misbehaving, collect, task
-            from evonas.runners.local import ProcessRunner
+            from evonas.runners.processes import ProcessRunner
 
             class Mine(Misbehaving):
                 def evaluate(self, genome, metrics):
