@@ -27,13 +27,13 @@ from benchmarks.volume import curve, scale
 from evonas import references
 from evonas.engine.api import search
 from evonas.errors import WorkError
+from evonas.evaluation import evaluate
 from evonas.pareto import non_dominated
 from evonas.problem import Problem, Report
 from evonas.records import Candidate, Evaluation, Status, Task
 from evonas.run.front import cost_array
 from evonas.run.journal import Journal
 from evonas.run.run import Run
-from evonas.runners.evaluate import evaluate
 from evonas.runners.serial import SerialRunner
 from evonas.space import FloatArray, genome_key
 

@@ -15,7 +15,7 @@ from evonas.errors import WorkError
 from evonas.host import available_cores, worker_name
 from evonas.problem import Problem
 from evonas.records import Evaluation, Status, Task
-from evonas.runners.evaluate import check_parameters, overrun
+from evonas.runners.common import check_parameters, overrun
 from evonas.runners.worker_process import HELLO, READY, WorkerProcess, pickled
 
 

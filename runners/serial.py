@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from types import FrameType
 
 from evonas.errors import UsageError
+from evonas.evaluation import evaluate
 from evonas.host import worker_name
 from evonas.problem import Problem
 from evonas.records import Evaluation, Task
-from evonas.runners.evaluate import check_parameters, evaluate, overrun
+from evonas.runners.common import check_parameters, overrun
 
 
 class _OverrunSignal(BaseException):

@@ -28,8 +28,9 @@ from typing import Self
 import cloudpickle
 
 from evonas.errors import ProblemError
+from evonas.evaluation import describe_exception, evaluate
 from evonas.problem import Problem
-from evonas.runners.evaluate import ONE_THREAD, describe_exception, evaluate
+from evonas.runners.common import ONE_THREAD
 
 HELLO, READY = "hello", "ready"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evonas.derived import derivation_order, propagate
+from evonas.evaluation import evaluate
 from evonas.memory import Memory
 from evonas.pareto import non_dominated
 from evonas.places import Places
 from evonas.problem import Problem
 from evonas.protocols import Surrogate
-from evonas.records import Evaluation, Prediction, Status
+from evonas.records import Candidate, Evaluation, Prediction, Status, Task
 from evonas.space import FloatArray, Genome, genome_key
 
 ENOUGH = 10
@@ -214,15 +214,12 @@ class PosteriorModel:
         """Return the parts that need not be predicted; ``None`` for a design without values."""
         recalled = self._memory.recall(genome, self._parts)
         known = {name: value for name, (_, value) in recalled.items()}
-        missing = [m.name for m in self._parts if not m.expensive and m.name not in known]
+        missing = tuple(m.name for m in self._parts if not m.expensive and m.name not in known)
         if missing:
-            try:
-                values = self._problem.evaluate(dict(genome), missing)
-                known |= {name: float(values[name]) for name in missing}
-            except Exception:  # What it is, an evaluation would say, and record.
+            evaluation = evaluate(self._problem, Task(Candidate(-1, genome, -1), missing))
+            if evaluation.status is not Status.OK:
                 return None
-            if not all(math.isfinite(known[name]) for name in missing):
-                return None
+            known |= evaluation.values
         return known
 
     def forget(self) -> None:

@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 
 from evonas import plugins
 from evonas.errors import DataError, EvonasError, ProblemError, WorkError
+from evonas.evaluation import describe_exception, evaluate
 from evonas.optimizers.catalogue import Catalogue
 from evonas.problem import Problem, Report
 from evonas.records import Candidate, Status, Task
 from evonas.run.models import is_full_disk
-from evonas.runners.evaluate import describe_exception, evaluate, use_one_thread
+from evonas.runners.common import use_one_thread
 from evonas.runners.kit.formats import FORMAT, identify
 from evonas.runners.kit.measure import processor
 from evonas.space import FloatArray, Value

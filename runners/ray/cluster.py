@@ -19,7 +19,7 @@ import ray
 
 from evonas.errors import UsageError, WorkError
 from evonas.problem import Problem
-from evonas.runners.evaluate import ONE_THREAD
+from evonas.runners.common import ONE_THREAD
 
 FOLDER_PREFIX = "evonas-ray-"
 

@@ -19,9 +19,9 @@ import ray
 import ray.exceptions
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from evonas.evaluation import describe_exception
 from evonas.host import available_cores
 from evonas.problem import Problem
-from evonas.runners.evaluate import describe_exception
 from evonas.runners.ray.cluster import Node, joined, living_and_dead
 from evonas.runners.ray.worker import Memory
 from evonas.runners.worker_process import pickled

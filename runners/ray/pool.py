@@ -22,7 +22,7 @@ from evonas.errors import UsageError, WorkError
 from evonas.host import available_cores
 from evonas.problem import Problem
 from evonas.records import Evaluation, Status, Task
-from evonas.runners.evaluate import check_parameters
+from evonas.runners.common import check_parameters
 from evonas.runners.ray.actor import Job, Patience, RemoteWorker, brief, cause
 from evonas.runners.ray.cluster import Node, Quarantine, Watch, joined, living_and_dead, slots
 from evonas.runners.ray.worker import Lost, NotLoaded, Place, Ready, memory_of

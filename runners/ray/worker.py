@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from evonas.host import worker_name
 from evonas.problem import Problem
 from evonas.records import Evaluation, Task
-from evonas.runners.evaluate import overrun
+from evonas.runners.common import overrun
 from evonas.runners.worker_process import READY, attend, describe_end, end_with_runner, pickled
 
 Memory = NDArray[np.uint8]

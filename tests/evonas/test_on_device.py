@@ -11,7 +11,7 @@ import evonas
 from evonas import Integer, Metric, Objective, Space, Status, Task
 from evonas.devices.problem import OnDevice
 from evonas.devices.profile import Profile
-from evonas.runners.evaluate import evaluate
+from evonas.evaluation import evaluate
 
 
 class Board(Profile):

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from evonas.evaluation import describe_exception, evaluate
 from evonas.host import worker_name
 from evonas.problem import Metric, Objective, Problem
 from evonas.records import Candidate, Status, Task
-from evonas.runners.evaluate import ONE_THREAD, describe_exception, evaluate
+from evonas.runners.common import ONE_THREAD
 from evonas.space import Integer, Space
 
 
@@ -88,7 +89,7 @@ def test_a_long_message_is_cut():
 def test_the_line_that_is_named_is_the_users_not_the_librarys():
     with pytest.raises(np.linalg.LinAlgError) as caught:
         np.linalg.inv(np.zeros((2, 2)))
-    assert "Singular matrix (test_evaluate.py:" in describe_exception(caught.value)
+    assert "Singular matrix (test_evaluation.py:" in describe_exception(caught.value)
 
 
 def test_workers_are_named_after_host_and_process():
@@ -98,7 +99,7 @@ def test_workers_are_named_after_host_and_process():
 
 def test_one_thread_holds_for_libraries_that_are_loaded_before_and_after():
     program = (
-        "import os, torch; from evonas.runners.evaluate import use_one_thread; use_one_thread(); "
+        "import os, torch; from evonas.runners.common import use_one_thread; use_one_thread(); "
         "print(torch.get_num_threads(), os.environ['OMP_NUM_THREADS'])"
     )
     environment = {k: v for k, v in os.environ.items() if k not in ONE_THREAD}

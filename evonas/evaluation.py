@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import numbers
-import os
-import sys
 import sysconfig
 import textwrap
 import time
@@ -14,39 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evonas.errors import InfeasibleError, UsageError, did_you_mean
+from evonas.errors import InfeasibleError, did_you_mean
 from evonas.host import worker_name
 from evonas.problem import Problem
 from evonas.records import Evaluation, Status, Task
-
-ONE_THREAD = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
-)
-"""Environment that keeps numpy, torch and XGBoost to one thread, if set before their import."""
-
-
-def use_one_thread() -> None:
-    """Keep this process to one thread, so that workers do not fight for cores.
-
-    Libraries that are not imported yet read the environment; torch is also told directly.
-    """
-    os.environ.update(ONE_THREAD)
-    if torch := sys.modules.get("torch"):
-        torch.set_num_threads(1)
-
-
-def check_parameters(workers: int, timeout: float | None, retries: int) -> None:
-    """Refuse what no runner can work with.
-
-    Raises:
-        UsageError: A parameter is out of range.
-    """
-    if workers < 1:
-        raise UsageError(f"the number of workers is {workers}; it must be at least 1")
-    if timeout is not None and not 0 < timeout < math.inf:
-        raise UsageError(f"the timeout is {timeout} s; it must be a positive number of seconds")
-    if retries < 0:
-        raise UsageError(f"the number of retries is {retries}; it must be at least 0")
 
 
 def evaluate(problem: Problem, task: Task, attempts: int = 1) -> Evaluation:
@@ -82,18 +51,6 @@ def evaluate(problem: Problem, task: Task, attempts: int = 1) -> Evaluation:
         seconds=time.perf_counter() - start,
         worker=worker_name(),
         error=error,
-        attempts=attempts,
-    )
-
-
-def overrun(task: Task, timeout: float, worker: str, attempts: int = 1) -> Evaluation:
-    """Say that a task has used up its time."""
-    return Evaluation(
-        task.candidate,
-        Status.TIMEOUT,
-        seconds=timeout,
-        worker=worker,
-        error=f"the evaluation took longer than the timeout of {timeout:g} s",
         attempts=attempts,
     )
 
@@ -143,9 +100,12 @@ def describe_exception(error: BaseException) -> str:
     'ValueError: no such device'
     """
     text = _one_line(*traceback.format_exception_only(error))
-    ours = str(Path(__file__).parent)
+    here = Path(__file__).parent
     frames = [
-        f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(ours)
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if here not in Path(frame.filename).parents
+        or here / "problems" in Path(frame.filename).parents
     ]
     # The innermost frame is often inside numpy or torch; what helps is the line that called it.
     libraries = ("<frozen", *(sysconfig.get_paths()[n] for n in ("stdlib", "purelib", "platlib")))
