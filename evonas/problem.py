@@ -11,7 +11,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from evonas.errors import ProblemError, SpaceError, did_you_mean
+from evonas.records import Evaluation
 from evonas.space import Choice, FloatArray, Genome, Space, Value
 
 if TYPE_CHECKING:
@@ -327,6 +330,22 @@ class Problem(ABC):
 def problem_name(problem: Problem) -> str:
     """Return the name of the class that the problem's author wrote, for messages and tables."""
     return type(problem.own).__name__
+
+
+def objective_costs(
+    objectives: Sequence[Objective], evaluations: Sequence[Evaluation]
+) -> FloatArray:
+    """Return objectives as costs: maximised ones are negated.
+
+    Args:
+        objectives: The objectives.
+        evaluations: Evaluations with a value for each of them.
+
+    Returns:
+        Array of shape (number of evaluations, number of objectives).
+    """
+    rows = [[o.sign * e.values[o.metric] for o in objectives] for e in evaluations]
+    return np.array(rows, dtype=np.float64).reshape(len(evaluations), len(objectives))
 
 
 def judge(problem: Problem, values: Mapping[str, float]) -> str:

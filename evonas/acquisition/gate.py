@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evonas.acquisition.posterior import OPTIMISM, Posterior, PosteriorModel
-from evonas.pareto import non_dominated
+from evonas.pareto import dominates, non_dominated
 from evonas.problem import Problem
 from evonas.records import Decision, Evaluation, Prediction, Verdict
 from evonas.space import FloatArray, Genome, genome_key
@@ -144,8 +144,8 @@ class SurrogateGate:
     def judge(self, genomes: Sequence[Genome], wanted: int) -> list[Verdict | None]:
         """Choose, prune and audit; see the protocol."""
         if not self._model.ready:
-            opening = Verdict(Decision.EVALUATE, "opening design")
-            return [opening if row < wanted else None for row in range(len(genomes))]
+            initial = Verdict(Decision.EVALUATE, "initial design")
+            return [initial if row < wanted else None for row in range(len(genomes))]
         posterior = self._model.posterior(genomes)
         view = self._view(posterior)
         verdicts: list[Verdict | None] = [None] * len(genomes)
@@ -225,13 +225,11 @@ class SurrogateGate:
         if not len(front):
             return np.ones(len(means))
         count = np.zeros(len(means))
-        # One row an objective: numpy goes along few long rows faster than along many short ones.
         members, means, deviations = (x.T.copy() for x in (front, means, deviations))
         least = least[:, None]
         for draw in self._draws:
             points = np.maximum(means + draw[:, None] * deviations, least)[:, None, :]
-            no_worse, better = members[:, :, None] <= points, members[:, :, None] < points
-            count += ~(no_worse.all(axis=0) & better.any(axis=0)).any(axis=0)
+            count += ~dominates(members[:, :, None], points).any(axis=0)
         share: FloatArray = count / DRAWS
         return share
 

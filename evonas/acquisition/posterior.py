@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from evonas.derived import derivation_order, propagate
 from evonas.memory import Memory
+from evonas.one_hot import OneHot
 from evonas.pareto import non_dominated
-from evonas.places import Places
-from evonas.problem import Problem
+from evonas.problem import Problem, objective_costs
 from evonas.protocols import Surrogate
 from evonas.records import Evaluation, Prediction, Status
 from evonas.space import FloatArray, Genome, genome_key
@@ -82,8 +82,8 @@ class PosteriorModel:
         self._memory = Memory(problem)
         self._evaluations: list[Evaluation] = []
         self._failures: list[Evaluation] = []
-        self._place = Places(problem.space)
-        self._places: FloatArray | None = None
+        self._one_hot = OneHot(problem.space)
+        self._vectors: FloatArray | None = None
         self._fitted = 0
         self._cache: dict[str, Pairs | None] = {}
         needed = [o.metric for o in problem.objectives] + [c.metric for c in problem.constraints]
@@ -117,7 +117,7 @@ class PosteriorModel:
                 self._failures.append(evaluation)
         for seen in (self._evaluations, self._failures):
             seen.sort(key=lambda evaluation: evaluation.candidate.id)
-        self._places = None
+        self._vectors = None
 
     def initial_design(self, genomes: Sequence[Genome], n: int) -> list[Genome]:
         """Choose the designs to begin with."""
@@ -130,9 +130,7 @@ class PosteriorModel:
 
     def costs(self, evaluations: Sequence[Evaluation]) -> FloatArray:
         """Return objectives as costs, shape (evaluations, objectives)."""
-        objectives = self._problem.objectives
-        rows = [[o.sign * e.values[o.metric] for o in objectives] for e in evaluations]
-        return np.array(rows).reshape(len(rows), len(objectives))
+        return objective_costs(self._problem.objectives, evaluations)
 
     def least_costs(self) -> FloatArray:
         """Bound the objectives as costs from below, shape (objectives,).
@@ -168,10 +166,10 @@ class PosteriorModel:
         """
         if not self._failures:
             return np.ones(len(genomes))
-        if self._places is None:  # Looking ahead asks many times between two observations.
+        if self._vectors is None:  # Looking ahead asks many times between two observations.
             seen = (*self._evaluations, *self._failures)
-            self._places = self._placed([evaluation.candidate.genome for evaluation in seen])
-        own, others = self._placed(genomes), self._places
+            self._vectors = self._encode([evaluation.candidate.genome for evaluation in seen])
+        own, others = self._encode(genomes), self._vectors
         products = 2 * np.einsum("nc,mc->nm", own, others)
         squares = np.square(own).sum(axis=1)[:, None] + np.square(others).sum(axis=1) - products
         few = min(NEAREST, len(others))
@@ -183,8 +181,8 @@ class PosteriorModel:
         share: FloatArray = (successes + 0.5) / (few + 1)
         return share
 
-    def _placed(self, genomes: Sequence[Genome]) -> FloatArray:
-        return self._place(self._problem.space.encode(genomes))
+    def _encode(self, genomes: Sequence[Genome]) -> FloatArray:
+        return self._one_hot(self._problem.space.encode(genomes))
 
     def _predict(self, genomes: Sequence[Genome]) -> list[Pairs | None]:
         """Give mean and deviation of every metric; ``None`` for a design that has no values."""

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from evonas.places import Places
+from evonas.one_hot import OneHot
 from evonas.problem import Problem
 from evonas.space import FloatArray, Genome, genome_key
 
@@ -37,9 +37,9 @@ class Catalogue:
             order = np.random.default_rng(0).permutation(len(problem.designs))
             self._listed = {genome_key(g): g for g in (problem.designs[i] for i in order)}
             self._pairs = list(self._listed.items())
-            self._place = Places(problem.space)
-            self._places = self._place(self.codes)
-            self._squares = np.square(self._places).sum(axis=1)
+            self._one_hot = OneHot(problem.space)
+            self._vectors = self._one_hot(self.codes)
+            self._squares = np.square(self._vectors).sum(axis=1)
             self.size = len(self._listed)
 
     @cached_property
@@ -68,10 +68,10 @@ class Catalogue:
 
     def _nearest(self, genome: Genome) -> Iterator[tuple[str, Genome]]:
         """Give what is listed, with its keys, the nearest first; the first ones twice."""
-        place = self._place(self._problem.space.encode([genome]))[0]
+        vector = self._one_hot(self._problem.space.encode([genome]))[0]
         # But for what is the same for all; equal distances are to be equal. Unlike a product by @,
         # a sum takes no threads, which would wait for each other where workers keep cores busy.
-        products = np.einsum("dc,c->d", self._places, place)
+        products = np.einsum("dc,c->d", self._vectors, vector)
         distances = np.round(self._squares - 2 * products, 9)
         few = min(FEW, len(distances)) - 1
         close = np.sort(np.argpartition(distances, few)[: few + 1])

@@ -17,19 +17,22 @@ from evonas.records import Candidate, Evaluation, Status
 from evonas.space import Choice, FloatArray, Genome, Integer, Space, genome_key
 
 GENERATIONS = 25
-"""How far it looks ahead."""
+"""Number of generations that it looks ahead."""
 
 POOL = 1000
-"""Random designs that the opening is chosen from, besides a Latin hypercube."""
+"""Number of random designs that the initial design is chosen from, besides a Latin hypercube."""
 
 REAL_STEP = 0.05
 """Standard deviation of the step to a neighbour in a real gene, as a share of its range."""
 
 
-def opening_designs(space: Space, n: int, rng: np.random.Generator) -> FloatArray:
-    """Spread designs over a space: a Latin hypercube (McKay, Beckman and Conover 1979).
+def latin_hypercube(space: Space, n: int, rng: np.random.Generator) -> FloatArray:
+    """Draw a Latin hypercube (McKay, Beckman and Conover 1979): genes take values equally often.
 
-    Each gene takes its values equally often.
+    Args:
+        space: The space to draw from.
+        n: Number of designs to draw.
+        rng: Random number generator.
 
     Returns:
         Encoded vectors of shape (n, number of genes).
@@ -102,27 +105,32 @@ class LookAhead:
     what it knows is in the posterior's model.
 
     Args:
-        problem: What is searched.
-        model: Predicts designs, and holds what was evaluated.
-        population: Survivors of every generation.
+        problem: The problem to search.
+        model: Model that predicts designs, and holds what was evaluated.
+        population: Number of survivors of every generation.
         seed: Seed of the random number generator.
-        opening: How many designs to begin with.
+        initial_designs: Number of designs to begin with.
 
     Raises:
         UsageError: The population is smaller than 2.
     """
 
     def __init__(
-        self, problem: Problem, model: PosteriorModel, population: int, seed: int, opening: int
+        self,
+        problem: Problem,
+        model: PosteriorModel,
+        population: int,
+        seed: int,
+        initial_designs: int,
     ) -> None:
         check_population(population)
         self._problem = problem
         self._model = model
         self._population = population
         self._seed = seed
-        self._opening = opening
+        self._initial_designs = initial_designs
         self._asks = 0
-        self._begun: dict[str, Genome] = {}
+        self._initial: dict[str, Genome] = {}
         self._catalogue = Catalogue(problem)
 
     def ask(self, n: int, seen: Container[str]) -> list[Genome]:
@@ -134,7 +142,7 @@ class LookAhead:
             self._add(self._catalogue.codes, seen, found)
             return list(found.values())
         if not self._model.ready:
-            found = {key: g for key, g in self._first().items() if key not in seen}
+            found = {key: g for key, g in self._initial_design().items() if key not in seen}
             ahead = self._nsga2(rng)
         else:
             front = [evaluation.candidate.genome for evaluation in self._model.front()]
@@ -146,19 +154,19 @@ class LookAhead:
                 found[genome_key(genome)] = genome
         return list(found.values())[:n]
 
-    def _first(self) -> dict[str, Genome]:
+    def _initial_design(self) -> dict[str, Genome]:
         """Choose the designs to begin with; the same at every ask."""
-        if not self._begun:
+        if not self._initial:
             space, rng = self._problem.space, np.random.default_rng([self._seed, 0])
             pool: dict[str, Genome] = {}
-            self._add(opening_designs(space, self._opening, rng), (), pool)
+            self._add(latin_hypercube(space, self._initial_designs, rng), (), pool)
             self._add(space.sample(POOL, rng), (), pool)
-            chosen = self._model.initial_design(list(pool.values()), self._opening)
-            self._add(extremes(space, rng), (), self._begun, self._opening)
+            chosen = self._model.initial_design(list(pool.values()), self._initial_designs)
+            self._add(extremes(space, rng), (), self._initial, self._initial_designs)
             for genome in chosen:
-                if len(self._begun) < self._opening:
-                    self._begun.setdefault(genome_key(genome), genome)
-        return self._begun
+                if len(self._initial) < self._initial_designs:
+                    self._initial.setdefault(genome_key(genome), genome)
+        return self._initial
 
     def _look_ahead(
         self, n: int, seen: Container[str], found: dict[str, Genome], rng: np.random.Generator
@@ -238,7 +246,7 @@ class LookAhead:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue exactly where :meth:`state` was taken."""
         self._seed, self._asks = state["seed"], state["asks"]
-        self._begun = {}
+        self._initial = {}
 
 
 class _Union:

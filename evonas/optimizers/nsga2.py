@@ -22,7 +22,7 @@ from pymoo.core.termination import NoTermination
 
 from evonas.errors import UsageError
 from evonas.optimizers.catalogue import Catalogue
-from evonas.problem import Problem
+from evonas.problem import Problem, objective_costs
 from evonas.records import Evaluation
 from evonas.space import Choice, FloatArray, Genome, Integer, Real, Space
 
@@ -171,11 +171,12 @@ class NSGA2:
     of :meth:`ask` (1 is the steady state).
 
     Args:
-        problem: Gives the space, the objectives and the constraints.
+        problem: The problem to search.
         population: Number of survivors, at least 2.
-        seed: Of the generator that all decisions draw from.
-        opening: The designs to begin with, as encoded vectors; left out, a random population.
-        catalogue: Of the problem; left out, it is made.
+        seed: Seed of the random number generator.
+        initial: Encoded vectors of the designs to begin with, shape (genes,) each; left out, they
+            are drawn at random, as many as survive.
+        catalogue: The designs that may be proposed; left out, it is made from the problem.
 
     Raises:
         UsageError: The population is smaller than 2.
@@ -186,7 +187,7 @@ class NSGA2:
         problem: Problem,
         population: int = 40,
         seed: int = 0,
-        opening: Sequence[FloatArray] | None = None,
+        initial: Sequence[FloatArray] | None = None,
         catalogue: Catalogue | None = None,
     ) -> None:
         check_population(population)
@@ -214,9 +215,9 @@ class NSGA2:
             ),
             seed=seed,
         )
-        if opening is None:
-            opening = list(space.sample(population, self._rng))
-        self._opening = list(opening)
+        if initial is None:
+            initial = list(space.sample(population, self._rng))
+        self._initial = list(initial)
 
     @property
     def _rng(self) -> np.random.Generator:
@@ -227,8 +228,8 @@ class NSGA2:
         """Propose up to ``n`` unseen canonical genomes; see the protocol."""
         self._unseen.start(seen)
         taken = self._unseen.taken
-        while self._opening and len(taken) < n:
-            self._unseen.take(self._opening.pop(0))
+        while self._initial and len(taken) < n:
+            self._unseen.take(self._initial.pop(0))
         if len(taken) < n and self._algorithm.is_initialized:
             self._algorithm.n_offsprings = n - len(taken)
             self._algorithm.ask()
@@ -266,18 +267,19 @@ class NSGA2:
         if inactive.any():
             # It has no value to inherit; a random one keeps its later activation unbiased.
             codes = np.where(inactive, space.sample(len(genomes), self._rng), codes)
-        costs = [[o.sign * e.values[o.metric] for o in problem.objectives] for e in evaluations]
+        costs = objective_costs(problem.objectives, evaluations)
         violations = [
             [c.violation(e.values[c.metric]) for c in problem.constraints] for e in evaluations
         ]
-        return Population.new(X=codes, F=np.array(costs), G=np.array(violations))
+        return Population.new(X=codes, F=costs, G=np.array(violations))
 
     def state(self) -> dict[str, Any]:
-        """Return population, ranks, crowding, opening sample and generator as JSON."""
+        """Return population, rest of the initial design, and random number generator as JSON."""
         algorithm = self._algorithm
         return {
             "generator": self._rng.bit_generator.state,
-            "opening": [codes.tolist() for codes in self._opening],
+            # Journals have had this name from the beginning.
+            "opening": [codes.tolist() for codes in self._initial],
             "population": [
                 {
                     "codes": individual.X.tolist(),
@@ -293,7 +295,7 @@ class NSGA2:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue exactly where :meth:`state` was taken."""
         self._rng.bit_generator.state = state["generator"]
-        self._opening = [np.array(codes) for codes in state["opening"]]
+        self._initial = [np.array(codes) for codes in state["opening"]]
         members = state["population"]
         if not members:
             return

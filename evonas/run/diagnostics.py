@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from evonas.pareto import dominates
 from evonas.records import Candidate, Decision, Evaluation, Status, Verdict
 from evonas.run.front import cost_array
 from evonas.space import FloatArray, genome_key
@@ -73,8 +74,7 @@ def _enters(
     batch = evaluation.candidate.batch
     before = [e for e in evaluations if e.candidate.batch < batch and e.status is Status.OK]
     costs = cost_array(description, [evaluation, *before])
-    own, others = costs[0], costs[1:]
-    return not bool(((others <= own).all(axis=1) & (others < own).any(axis=1)).any())
+    return not bool(dominates(costs[1:].T, costs[:1].T).any())
 
 
 def wilson_interval(hits: int, trials: int) -> tuple[float, float]:

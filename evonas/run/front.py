@@ -15,6 +15,7 @@ import numpy as np
 
 from evonas.errors import RunError, UsageError, did_you_mean
 from evonas.pareto import FrontTracker, non_dominated
+from evonas.problem import Objective, objective_costs
 from evonas.records import Evaluation, Status
 from evonas.run.journal import Journal
 from evonas.space import FloatArray, Value
@@ -175,26 +176,30 @@ def say_designs(count: int) -> str:
     return f"{count} design{'s' * (count != 1)}"
 
 
+def described_objectives(description: Mapping[str, Any]) -> list[Objective]:
+    """Return the objectives that a problem's description holds."""
+    return [Objective(o["metric"], o["goal"], o["reference"]) for o in description["objectives"]]
+
+
 def cost_array(description: Mapping[str, Any], evaluations: Sequence[Evaluation]) -> FloatArray:
     """Return objectives as costs (maximised ones negated), shape (evaluations, objectives)."""
-    objectives = description["objectives"]
-    rows = [[_sign(o) * e.values[o["metric"]] for o in objectives] for e in evaluations]
-    return np.array(rows, dtype=np.float64).reshape(len(evaluations), len(objectives))
+    return objective_costs(described_objectives(description), evaluations)
 
 
-def make_tracker(description: Mapping[str, Any], population: int) -> FrontTracker:
-    """Make the tracker whose hypervolume a run reports; its box is the opening population's."""
+def make_tracker(description: Mapping[str, Any], first: int) -> FrontTracker:
+    """Make the tracker whose hypervolume a run reports.
+
+    Args:
+        description: Description of the problem, see :meth:`evonas.problem.Problem.describe`.
+        first: Number of designs in the first batch, from which the hypervolume's box is made.
+    """
     references = [
-        np.nan if o["reference"] is None else _sign(o) * o["reference"]
-        for o in description["objectives"]
+        np.nan if o.reference is None else o.sign * o.reference
+        for o in described_objectives(description)
     ]
-    return FrontTracker(np.array(references), population)
+    return FrontTracker(np.array(references), first)
 
 
 def _kind(option: object) -> type:
     """The type that a column needs for an option; whole numbers and others go together."""
     return float if type(option) is int else type(option)
-
-
-def _sign(objective: Mapping[str, Any]) -> float:
-    return -1.0 if objective["goal"] == "maximise" else 1.0

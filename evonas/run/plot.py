@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evonas.problem import Metric
 from evonas.records import Evaluation, Status
 from evonas.run.front import Front, say_designs
 from evonas.space import FloatArray
@@ -118,6 +119,5 @@ def _goal(front: Front, metric: str) -> str:
 
 
 def _label(front: Front, metric: str) -> str:
-    unit = front.units.get(metric, "")
     better = "lower" if _goal(front, metric) == "minimise" else "higher"
-    return f"{metric}{f' [{unit}]' if unit else ''} ({better} is better)"
+    return f"{Metric(metric, front.units[metric]).label} ({better} is better)"

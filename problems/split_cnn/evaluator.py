@@ -124,8 +124,8 @@ class Evaluator:
         return self._supernet.subnet(architecture, self._calibration)
 
 
-def views(images: Images, labels: Labels, most: int, shift: int) -> tuple[Images, Labels]:
-    """Take at most so many images, and fill up with shifted copies of them if there are fewer.
+def shifted_copies(images: Images, labels: Labels, most: int, shift: int) -> tuple[Images, Labels]:
+    """Fill a set of images up with shifted copies of them.
 
     With 360 images an error has steps of 0.28 points and a standard error of about half a point:
     many designs tie, and the best of many is the luckiest. Training shifts images, too.
@@ -133,8 +133,13 @@ def views(images: Images, labels: Labels, most: int, shift: int) -> tuple[Images
     Args:
         images: Shape (images, channels, height, width).
         labels: Their labels.
-        most: How many images are wanted; there are at most five views of each.
-        shift: Pixels, in both directions to each of the four corners; 0 for no copies.
+        most: Number of images that are wanted. If there are more, the first ones are taken; if
+            there are fewer, copies follow them, at most four of each.
+        shift: Number of pixels by which copies are shifted both ways, to each of the four corners;
+            0 makes no copies.
+
+    Returns:
+        The images and their labels.
     """
     if len(images) >= most or not shift:
         return images[:most], labels[:most]

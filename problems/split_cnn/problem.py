@@ -18,7 +18,14 @@ from evonas.problems.split_cnn import architecture, datasets, layers
 from evonas.problems.split_cnn.architecture import Architecture, SupernetConfig
 from evonas.problems.split_cnn.datasets import Dataset
 from evonas.problems.split_cnn.deploy import deploy
-from evonas.problems.split_cnn.evaluator import Evaluator, Images, Labels, Pair, Prepared, views
+from evonas.problems.split_cnn.evaluator import (
+    Evaluator,
+    Images,
+    Labels,
+    Pair,
+    Prepared,
+    shifted_copies,
+)
 from evonas.problems.split_cnn.measure import reference_ms
 from evonas.problems.split_cnn.predicted import TIMED, PredictedTimes
 from evonas.problems.split_cnn.supernet import CALIBRATION_IMAGES
@@ -246,7 +253,7 @@ class SplitCNN(Problem):
     def _scored(self) -> tuple[Images, Labels]:
         """The images that score designs, with their labels."""
         images, labels = self._ready.images, self._ready.labels
-        return views(images, labels, self._validation_images, self._settings.shift)
+        return shifted_copies(images, labels, self._validation_images, self._settings.shift)
 
     @property
     def _ready(self) -> Prepared:

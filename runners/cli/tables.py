@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from evonas import plugins, references
+from evonas.problem import Metric
 from evonas.run.front import Design, Front
 from evonas.run.journal import Journal
 
@@ -172,7 +173,7 @@ def _gene(gene: Mapping[str, Any]) -> str:
 
 
 def _label(metric: Mapping[str, Any]) -> str:
-    return f"{metric['name']} [{metric['unit']}]" if metric["unit"] else str(metric["name"])
+    return Metric(metric["name"], metric["unit"]).label
 
 
 def _bound(constraint: Mapping[str, Any]) -> str:

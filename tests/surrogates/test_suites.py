@@ -43,4 +43,4 @@ class TestLookAheadBeforeThereIsAPosteriorModel(OptimizerSuite):
 
     def make_optimizer(self, problem, seed):
         model = PosteriorModel(problem, MetricModels(problem))
-        return LookAhead(problem, model, population=20, seed=seed, opening=20)
+        return LookAhead(problem, model, population=20, seed=seed, initial_designs=20)

@@ -9,7 +9,7 @@ import evonas
 from evonas import Evaluation, Status
 from evonas.acquisition.gate import SurrogateGate
 from evonas.acquisition.posterior import PosteriorModel
-from evonas.optimizers.lookahead import LookAhead, extremes, neighbours, opening_designs
+from evonas.optimizers.lookahead import LookAhead, extremes, latin_hypercube, neighbours
 from evonas.problems.toy import ZDT1, BinhKorn, Blocks
 from evonas.records import Candidate, Decision, Prediction, Verdict
 from evonas.run.diagnostics import surrogate_report
@@ -548,7 +548,7 @@ def test_a_search_goes_on_when_a_cheap_metric_raises():
     run = evonas.search(CheapFails("raises"), evaluations=32, surrogate="default", **QUIET)
     status = run.status()
     assert status["evaluated"] == 32
-    # Those of the opening: before there are predictions, nothing is known to fail.
+    # Those of the initial design: before there are predictions, nothing is known to fail.
     assert 0 < status["failed"] <= 6
 
 
@@ -597,13 +597,13 @@ def test_a_report_without_prunes_or_audits_claims_no_rate():
         assert report["rank_agreement"] == report["coverage"] == {}
 
 
-def test_the_opening_has_every_value_equally_often():
-    codes = opening_designs(Blocks.space, 24, np.random.default_rng(0))
+def test_a_latin_hypercube_has_every_value_equally_often():
+    codes = latin_hypercube(Blocks.space, 24, np.random.default_rng(0))
     assert codes.shape == (24, 5)
     assert (codes >= Blocks.space.lower).all()
     assert (codes <= Blocks.space.upper).all()
     assert np.bincount(codes[:, 2].astype(int)).tolist() == [8, 8, 8]
-    assert opening_designs(Blocks.space, 1, np.random.default_rng(0)).shape == (1, 5)
+    assert latin_hypercube(Blocks.space, 1, np.random.default_rng(0)).shape == (1, 5)
 
 
 def test_a_search_begins_with_what_the_surrogate_chooses():
@@ -615,7 +615,7 @@ def test_a_search_begins_with_what_the_surrogate_chooses():
             return range(len(genomes) - n, len(genomes))
 
     model = PosteriorModel(Blocks(), Picky(lambda genome: {}))
-    ahead = LookAhead(Blocks(), model, population=20, seed=0, opening=12)
+    ahead = LookAhead(Blocks(), model, population=20, seed=0, initial_designs=12)
     first = ahead.ask(12, seen=set())
     assert first[2:] == offered[-12:-2]
     # One at a time, the same designs come in the same order.
@@ -625,7 +625,7 @@ def test_a_search_begins_with_what_the_surrogate_chooses():
 
 def test_a_search_begins_at_the_ends_of_what_has_an_order():
     model = PosteriorModel(Blocks(), MetricModels(Blocks()))
-    ahead = LookAhead(Blocks(), model, population=20, seed=0, opening=12)
+    ahead = LookAhead(Blocks(), model, population=20, seed=0, initial_designs=12)
     first = ahead.ask(12, seen=set())
     assert first[0] == {"layers": 1, "width": 1, "kernel": 3}
     largest = {"layers": 4, "width": 12, "kernel": 7, "late_kernel": 7}
@@ -648,7 +648,7 @@ def test_looking_ahead_finds_what_the_surrogate_promises():
     problem = Blocks()
     names = [metric.name for metric in problem.metrics]
     model, _, unseen = observed(problem, Told(lambda g: problem.evaluate(g, names)))
-    ahead = LookAhead(problem, model, population=20, seed=0, opening=20)
+    ahead = LookAhead(problem, model, population=20, seed=0, initial_designs=20)
     seen = {genome_key(e.candidate.genome) for e in model.evaluations}
     found = {genome_key(genome) for genome in ahead.ask(200, seen)}
     assert len(found) == 200
