@@ -1,4 +1,4 @@
-"""Find problems and runners by name, entry point, ``module:Class`` or ``file.py:Class``."""
+"""Find plug-ins by the name of their entry point, and problems also by where their class is."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def load(group: Group, name: str) -> Any:
 
 
 def class_name(reference: str) -> str:
-    """Leave out of a reference where it is: one file has a path for every folder it is named in."""
+    """Return the class in a reference without its place: a file has a path from every folder."""
     return reference.rpartition(":")[2]
 
 

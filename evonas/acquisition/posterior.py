@@ -1,4 +1,4 @@
-"""The posterior of designs that a search has not evaluated: what it expects, and how surely."""
+"""The posterior of designs that were not evaluated: what is expected of them, and how surely."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from evonas.records import Evaluation, Prediction, Status
 from evonas.space import FloatArray, Genome, genome_key
 
 ENOUGH = 10
-"""Evaluations from which on designs are predicted."""
+"""Number of evaluations from which on designs are predicted."""
 
 OPTIMISM = 0.5
-"""Standard deviations by which predictions are taken as better than their mean."""
+"""Number of standard deviations by which an optimistic prediction is better than its mean."""
 
 TINY = 1e-12
 """Least standard deviation of a prediction; 0 marks a value that is known."""
 
 NEAREST = 5
-"""Evaluated designs that say how likely one next to them has values."""
+"""Number of nearest neighbours that estimate how likely a design has values."""
 
 Pairs = list[tuple[float, float]]
 """Mean and standard deviation of every metric that objectives and constraints need."""
@@ -41,7 +41,7 @@ class Posterior:
     Args:
         means: Metric -> array of shape (n,), in the metric's unit.
         deviations: Metric -> array of shape (n,), standard deviations.
-        success: Shape (n,): probability of having values; 0 where it is known that there are none.
+        success: Probability of having values, shape (n,); 0 where it is known that there are none.
     """
 
     means: Mapping[str, FloatArray]
@@ -72,8 +72,8 @@ class PosteriorModel:
     finish.
 
     Args:
-        problem: What is searched.
-        surrogate: Predicts the expensive metrics.
+        problem: The problem to search.
+        surrogate: Surrogate that predicts the expensive metrics.
     """
 
     def __init__(self, problem: Problem, surrogate: Surrogate) -> None:
@@ -108,7 +108,7 @@ class PosteriorModel:
         return self._evaluations
 
     def observe(self, evaluations: Iterable[Evaluation]) -> None:
-        """Learn from evaluations; failures have no values, and teach where others may fail."""
+        """Learn from evaluations; those without values teach where others may fail."""
         for evaluation in evaluations:
             if all(name in evaluation.values for name in self._metrics):
                 self._memory.add(evaluation)
@@ -129,20 +129,24 @@ class PosteriorModel:
         return [feasible[i] for i in non_dominated(self.costs(feasible))]
 
     def costs(self, evaluations: Sequence[Evaluation]) -> FloatArray:
-        """Return objectives as costs, shape (evaluations, objectives)."""
+        """Return objectives as costs; see :func:`evonas.problem.objective_costs`."""
         return objective_costs(self._problem.objectives, evaluations)
 
     def least_costs(self) -> FloatArray:
-        """Bound the objectives as costs from below, shape (objectives,).
+        """Bound costs from below, shape (objectives,).
 
-        What is minimised and was never negative, as times and sizes are, never will be.
+        An objective to minimise that was never negative, such as a time, is taken to be never so.
         """
         seen = self.costs(self._evaluations)
         minimised = np.array([objective.sign > 0 for objective in self._problem.objectives])
         return np.where(minimised & (seen >= 0).all(axis=0), 0.0, -np.inf)
 
     def posterior(self, genomes: Sequence[Genome]) -> Posterior:
-        """Predict designs; the model must be ready."""
+        """Predict designs; the model must be :attr:`ready`.
+
+        Args:
+            genomes: Designs, in canonical form.
+        """
         if self._fitted != len(self._evaluations):
             self._fit()
         keys = [genome_key(genome) for genome in genomes]
@@ -159,10 +163,11 @@ class PosteriorModel:
         )
 
     def _success(self, genomes: Sequence[Genome]) -> FloatArray:
-        """Estimate how likely designs have values by those nearest to them, shape (n,).
+        """Estimate how likely designs have values, shape (n,).
 
-        The share of successes among nearest neighbours, shrunk towards a half as if by one more of
-        them, so that it is never 0 or 1; 1 as long as nothing has failed.
+        This is the share of successes among the nearest neighbours, weighted by inverse distance
+        and shrunk towards a half as if by one more of them, so that it is never 0 or 1. As long as
+        nothing has failed, it is 1.
         """
         if not self._failures:
             return np.ones(len(genomes))
@@ -185,7 +190,7 @@ class PosteriorModel:
         return self._one_hot(self._problem.space.encode(genomes))
 
     def _predict(self, genomes: Sequence[Genome]) -> list[Pairs | None]:
-        """Give mean and deviation of every metric; ``None`` for a design that has no values."""
+        """Predict mean and deviation of every metric; ``None`` for a design that has no values."""
         predicted = self._surrogate.predict(genomes, self._expensive) if self._expensive else {}
         known = [self._known(genome) for genome in genomes]
         there = [row for row, values in enumerate(known) if values is not None]
@@ -217,21 +222,21 @@ class PosteriorModel:
             try:
                 values = self._problem.evaluate(dict(genome), missing)
                 known |= {name: float(values[name]) for name in missing}
-            except Exception:  # What it is, an evaluation would say, and record.
+            except Exception:  # An evaluation would record what went wrong.
                 return None
             if not all(math.isfinite(known[name]) for name in missing):
                 return None
         return known
 
     def forget(self) -> None:
-        """Forget predictions, which are kept to be asked for twice in a round of proposals.
+        """Forget predictions, which are cached within a round of proposals.
 
-        Between rounds nothing is kept, so that a search that is resumed goes on from the same.
+        Nothing is kept between rounds, so that a resumed search goes on as one without a break.
         """
         self._cache.clear()
 
     def _fit(self) -> None:
-        # Free designs share the expensive values of one that was evaluated: they teach nothing new.
+        # Free designs share their expensive values with an evaluated one, and teach nothing new.
         rows = [row for row in self._evaluations if row.source is None]
         values = {name: np.array([row.values[name] for row in rows]) for name in self._expensive}
         if values:

@@ -47,13 +47,17 @@ def latin_hypercube(space: Space, n: int, rng: np.random.Generator) -> FloatArra
 
 
 def extremes(space: Space, rng: np.random.Generator) -> FloatArray:
-    """Make the designs with all genes at their lowest, and all at their highest value.
+    """Make the design with all genes at their lowest value, and that with all at their highest.
 
-    Choices of numbers have an order; those of anything else are drawn at random.
+    Choices among numbers are ordered; other choices are drawn at random.
+
+    Args:
+        space: The space that is searched.
+        rng: Random number generator.
 
     Returns:
-        Encoded vectors of shape (2, number of genes), or (0, number of genes) in a space in which
-        nothing has an order.
+        Encoded vectors of shape (2, number of genes), or (0, number of genes) where no gene is
+        ordered.
     """
     codes = space.sample(2, rng)
     ordered = False
@@ -71,8 +75,13 @@ def extremes(space: Space, rng: np.random.Generator) -> FloatArray:
 def neighbours(space: Space, genomes: Sequence[Genome], rng: np.random.Generator) -> FloatArray:
     """Change one gene of each genome in every way.
 
-    A choice takes every other option, an integer goes one up and down, and a real gene takes one
-    normal step of a twentieth of its range.
+    A choice takes every other option, an integer goes one up and one down, and a real gene takes a
+    normally distributed step.
+
+    Args:
+        space: The space that is searched.
+        genomes: Designs, in canonical form.
+        rng: Random number generator.
 
     Returns:
         Encoded vectors of shape (number of neighbours, number of genes).
@@ -97,12 +106,12 @@ def neighbours(space: Space, genomes: Sequence[Genome], rng: np.random.Generator
 class LookAhead:
     """An :class:`evonas.protocols.Optimizer` that proposes what NSGA-II would find later.
 
-    Each ask starts NSGA-II from everything evaluated, runs it together with a Pareto local search
-    for some generations in which predictions stand in for evaluations, and proposes the neighbours
-    of the front and the designs they came across. Where there are no more designs than are asked
-    for, it proposes them all. It begins with the extremes of the space, and what the surrogate
-    chooses from a Latin hypercube and random designs. It keeps no state but a count and its seed:
-    what it knows is in the posterior's model.
+    The initial design is the extremes of the space, and what the surrogate chooses from a Latin
+    hypercube and random designs. Each later ask starts NSGA-II from all evaluations, and runs it
+    together with a Pareto local search for some generations in which predictions take the place of
+    evaluations. It proposes neighbours of the front, and the designs that this search came across.
+    Where there are no more designs than are asked for, it proposes them all. Its state is a count
+    and a seed: evaluations reach it through the model.
 
     Args:
         problem: The problem to search.
@@ -134,7 +143,7 @@ class LookAhead:
         self._catalogue = Catalogue(problem)
 
     def ask(self, n: int, seen: Container[str]) -> list[Genome]:
-        """Propose up to ``n`` unseen canonical genomes, the most promising kinds first."""
+        """Propose up to ``n`` unseen canonical genomes; see the protocol."""
         self._asks += 1
         rng = np.random.default_rng([self._seed, self._asks])
         found: dict[str, Genome] = {}
@@ -173,20 +182,20 @@ class LookAhead:
     ) -> NSGA2:
         """Add to ``found`` what NSGA-II and a local search come across on predictions.
 
-        Each generation is made half by variation and half of neighbours of the designs that are
-        predicted best so far: variation alone leaves many of those undiscovered.
+        Half of each generation comes from variation, and half are neighbours of the designs with
+        the best predictions so far, many of which variation alone would miss.
         """
         ahead = self._nsga2(rng)
         ahead.tell(self._model.evaluations)
         least = self._model.least_costs()
-        hoped = self._expected(list(found.values()), least)
-        ahead.tell(hoped)
+        predicted = self._predict(list(found.values()), least)
+        ahead.tell(predicted)
         size = max(self._population, n // GENERATIONS)
         for _ in range(GENERATIONS):
             if len(found) >= n:
                 break
-            hoped = [hoped[i] for i in non_dominated(self._model.costs(hoped))]
-            best = [evaluation.candidate.genome for evaluation in hoped]
+            predicted = [predicted[i] for i in non_dominated(self._model.costs(predicted))]
+            best = [evaluation.candidate.genome for evaluation in predicted]
             new: dict[str, Genome] = {}
             codes = rng.permutation(neighbours(self._problem.space, best, rng))
             self._add(codes, _Union(seen, found), new, size // 2)
@@ -195,17 +204,17 @@ class LookAhead:
             if not new:
                 break
             found.update(new)
-            latest = self._expected(list(new.values()), least)
+            latest = self._predict(list(new.values()), least)
             ahead.tell(latest)
-            hoped += latest
+            predicted += latest
         return ahead
 
     def _nsga2(self, rng: np.random.Generator) -> NSGA2:
         seed = int(rng.integers(2**31))
         return NSGA2(self._problem, self._population, seed, (), self._catalogue)
 
-    def _expected(self, genomes: Sequence[Genome], least: FloatArray) -> list[Evaluation]:
-        """Make the evaluations that the model hopes for, no cost below the least possible."""
+    def _predict(self, genomes: Sequence[Genome], least: FloatArray) -> list[Evaluation]:
+        """Make evaluations of optimistic predictions, no cost below the least possible one."""
         posterior = self._model.posterior(genomes)
         values = dict(posterior.means)
         for objective, bound in zip(self._problem.objectives, least, strict=True):
@@ -237,7 +246,7 @@ class LookAhead:
                 key, found[key] = design
 
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
-        """Do nothing: evaluations come through the posterior's model."""
+        """Do nothing: evaluations reach it through the model."""
 
     def state(self) -> dict[str, Any]:
         """Return the seed and the number of asks."""

@@ -1,8 +1,8 @@
 """NSGA-II (Deb et al. 2002) through pymoo's ask and tell, over an encoded space of mixed genes.
 
-pymoo keeps the population, the mating selection, the survival by rank and crowding and the
-constraint handling. Ours are the variation operators, the rule that no design is proposed twice,
-and the state as JSON.
+The population, the mating selection, the survival by rank and crowding and the constraint handling
+are pymoo's. The variation operators, the rule that no design is proposed twice and the state as
+JSON are made here.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from evonas.records import Evaluation
 from evonas.space import Choice, FloatArray, Genome, Integer, Real, Space
 
 ENUMERABLE = 100_000
-"""Spaces of at most this many designs are listed when mating finds too little unseen."""
+"""Largest number of designs that are listed when mating finds too few unseen ones."""
 
 DRAWS = 50
-"""Random designs drawn per design wanted before a space is taken for exhausted."""
+"""Number of random designs that are drawn for each one wanted before a space is taken for
+exhausted."""
 
 
 def _of_kind(space: Space, kind: type) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -81,7 +82,7 @@ class MixedCrossover(Crossover):  # type: ignore[misc]
 
 
 class MixedMutation(Mutation):  # type: ignore[misc]
-    """Change each gene with probability 1 / number of genes, in the way of its kind.
+    """Change each gene with probability 1 / (number of genes), in a way that depends on its kind.
 
     A choice becomes another option, an integer takes a geometric step up or down, a real gene
     goes through polynomial mutation (Deb and Goyal 1996).
@@ -132,7 +133,7 @@ class MixedMutation(Mutation):  # type: ignore[misc]
 
 
 class _Unseen(DuplicateElimination):  # type: ignore[misc]
-    """Keeps the offspring whose canonical genome nobody has proposed before."""
+    """Keeps the offspring whose canonical genome was never proposed."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         super().__init__()
@@ -155,10 +156,13 @@ class _Unseen(DuplicateElimination):  # type: ignore[misc]
 
 
 def check_population(population: int) -> None:
-    """Refuse a population that cannot mate.
+    """Check that a population can mate.
+
+    Args:
+        population: Number of survivors.
 
     Raises:
-        UsageError: It is smaller than 2.
+        UsageError: The population is smaller than 2.
     """
     if population < 2:
         raise UsageError(f"the population is {population}; NSGA-II needs at least 2")
@@ -239,7 +243,7 @@ class NSGA2:
         return list(taken.values())[:n]
 
     def _fill(self, n: int) -> None:
-        """Take random unseen designs: of a small space from its list, else by drawing."""
+        """Take random unseen designs: from the list of a small space, else by drawing."""
         space, taken = self._problem.space, self._unseen.taken
         if self._catalogue.size > ENUMERABLE:
             draws = space.sample((n - len(taken)) * DRAWS, self._rng)
@@ -254,7 +258,7 @@ class NSGA2:
         """Merge evaluated candidates into the population and let the best survive.
 
         Args:
-            evaluations: Each with a finite value for every objective and constraint.
+            evaluations: Evaluations with a finite value for every objective and constraint.
         """
         if evaluations:
             self._algorithm.tell(infills=self._population(evaluations))

@@ -40,8 +40,8 @@ class Front:
     """The best trade-offs of a run.
 
     Args:
-        description: What was searched, as :meth:`evonas.problem.Problem.describe` says it.
-        designs: Sorted by the objectives, the first one first, best first.
+        description: Description of the problem, see :meth:`evonas.problem.Problem.describe`.
+        designs: Members, from best to worst in the first objective, then in the others.
     """
 
     description: Mapping[str, Any]
@@ -112,7 +112,7 @@ class Front:
         return frame
 
     def to_json(self) -> dict[str, Any]:
-        """Return the front as JSON, with the description of what was searched."""
+        """Return the front as JSON, with the description of the problem."""
         return {
             "description": self.description,
             "designs": [
@@ -141,7 +141,11 @@ class Front:
     def write(self, directory: Path, formats: Iterable[str] = ("csv", "json", "parquet")) -> None:
         """Write ``front.csv``, ``front.json`` or ``front.parquet``, each in one step.
 
-        Parquet carries the units as the ``unit`` of each column's metadata; CSV in a last column.
+        Parquet carries units as ``unit`` in the metadata of each column, CSV in a last column.
+
+        Args:
+            directory: Directory to write to.
+            formats: Names of the formats.
 
         Raises:
             UsageError: A format is unknown.
@@ -172,7 +176,7 @@ class Front:
 
 
 def say_designs(count: int) -> str:
-    """Say how many designs, as ``1 design`` or ``2 designs``."""
+    """Write a number of designs out, as ``1 design`` or ``2 designs``."""
     return f"{count} design{'s' * (count != 1)}"
 
 
@@ -182,7 +186,7 @@ def described_objectives(description: Mapping[str, Any]) -> list[Objective]:
 
 
 def cost_array(description: Mapping[str, Any], evaluations: Sequence[Evaluation]) -> FloatArray:
-    """Return objectives as costs (maximised ones negated), shape (evaluations, objectives)."""
+    """Return the described objectives as costs; see :func:`evonas.problem.objective_costs`."""
     return objective_costs(described_objectives(description), evaluations)
 
 
@@ -201,5 +205,5 @@ def make_tracker(description: Mapping[str, Any], first: int) -> FrontTracker:
 
 
 def _kind(option: object) -> type:
-    """The type that a column needs for an option; whole numbers and others go together."""
+    """The type that a column needs for an option; whole numbers and fractions share one."""
     return float if type(option) is int else type(option)

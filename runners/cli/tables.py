@@ -123,7 +123,7 @@ def surrogate_worth(status: Mapping[str, Any]) -> str:
     return (
         f"Surrogate: chose {status['evaluated']} of {status['considered']} proposals, "
         f"{pruned}; wrong prunes: {wrong}; "
-        f"rank agreement: {_value(status['rank_agreement']) or 'nothing was predicted'}."
+        f"Spearman correlation: {_value(status['spearman']) or 'nothing was predicted'}."
         f"{hint}"
     )
 

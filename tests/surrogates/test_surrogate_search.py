@@ -581,7 +581,7 @@ def test_the_report_counts_wrong_prunes_by_the_front_of_their_moment():
     assert low < 0.5 < high
     assert report["spared_share"] == 0.25
     assert report["coverage"]["f1"] == 0.0
-    assert report["rank_agreement"]["f1"] == pytest.approx(-0.5)
+    assert report["spearman"]["f1"] == pytest.approx(-0.5)
     assert json.dumps(report)
 
 
@@ -594,7 +594,7 @@ def test_a_report_without_prunes_or_audits_claims_no_rate():
         assert report["spared_share"] == 0.0
         assert report["wrong_prune_rate"] is None
         assert report["wrong_prune_interval"] is None
-        assert report["rank_agreement"] == report["coverage"] == {}
+        assert report["spearman"] == report["coverage"] == {}
 
 
 def test_a_latin_hypercube_has_every_value_equally_often():
