@@ -234,7 +234,7 @@ def test_random_values_are_searched_no_worse_than_without_a_surrogate():
     assert mean["default"] > mean[None] - 0.05
 
 
-class Told:
+class Oracle:
     """A surrogate that predicts what a function says, with a deviation of 0.01."""
 
     def __init__(self, function):
@@ -251,7 +251,7 @@ class Told:
         return {m: (np.array([v[m] for v in values]), np.full(len(values), 0.01)) for m in metrics}
 
 
-class Same(Told):
+class Same(Oracle):
     """A surrogate that predicts the same mean and deviation of a metric for every design."""
 
     def __init__(self, **predictions):
@@ -308,10 +308,10 @@ def pruned(verdicts):
 def test_nothing_is_pruned_before_enough_was_predicted():
     problem = Blocks()
     names = [metric.name for metric in problem.metrics]
-    told = Told(lambda g: problem.evaluate(g, names))
-    _, few, unseen = observed(problem, told, n=32)
+    oracle = Oracle(lambda g: problem.evaluate(g, names))
+    _, few, unseen = observed(problem, oracle, n=32)
     assert not any(pruned(few.judge(unseen, 5)))
-    _, enough, unseen = observed(problem, told, n=36)
+    _, enough, unseen = observed(problem, oracle, n=36)
     assert any(pruned(enough.judge(unseen, 5)))
 
 
@@ -320,7 +320,7 @@ def test_what_was_predicted_badly_makes_pruning_cautious():
     names = [metric.name for metric in problem.metrics]
     shares = []
     for off in (0.0, 10.0, 1000.0):
-        _, gate, unseen = observed(problem, Told(lambda g: problem.evaluate(g, names)), off=off)
+        _, gate, unseen = observed(problem, Oracle(lambda g: problem.evaluate(g, names)), off=off)
         shares.append(np.mean(pruned(gate.judge(unseen, 5))))
     assert shares[0] > 1.1 * shares[1] > 0
     assert shares[2] == 0
@@ -329,7 +329,7 @@ def test_what_was_predicted_badly_makes_pruning_cautious():
 def test_a_good_surrogate_prunes_exactly_what_is_dominated():
     problem = Blocks()
     names = [metric.name for metric in problem.metrics]
-    model, gate, unseen = observed(problem, Told(lambda g: problem.evaluate(g, names)))
+    model, gate, unseen = observed(problem, Oracle(lambda g: problem.evaluate(g, names)))
     front = model.costs(model.front())
     for genome, verdict in zip(unseen, gate.judge(unseen, 5), strict=True):
         cost = np.array(list(problem.evaluate(genome, names).values()))
@@ -422,7 +422,7 @@ def test_what_is_pruned_and_evaluated_in_the_end_is_not_called_spared(tmp_path):
 
 
 def test_cheap_metrics_are_computed_and_never_predicted():
-    problem, surrogate = Cheap(), Told(lambda g: {"error": 1.0})
+    problem, surrogate = Cheap(), Oracle(lambda g: {"error": 1.0})
     model, _, unseen = observed(problem, surrogate)
     posterior = model.posterior(unseen[:20])
     assert set(surrogate.fitted[0]) == {"error"}
@@ -433,7 +433,7 @@ def test_cheap_metrics_are_computed_and_never_predicted():
 
 
 def test_failures_have_no_values_to_learn_from():
-    model = PosteriorModel(Blocks(), Told(lambda g: {}))
+    model = PosteriorModel(Blocks(), Oracle(lambda g: {}))
     genome = {"layers": 1, "width": 1, "kernel": 3}
     for status in (Status.FAILED, Status.TIMEOUT, Status.INFEASIBLE):
         model.observe([Evaluation(Candidate(0, genome, 0), status)])
@@ -555,7 +555,7 @@ def test_a_search_goes_on_when_a_cheap_metric_raises():
 def test_audits_are_pruned_designs_and_their_share_is_kept():
     problem = Blocks()
     names = [metric.name for metric in problem.metrics]
-    _, gate, unseen = observed(problem, Told(lambda g: problem.evaluate(g, names)), audits=0.1)
+    _, gate, unseen = observed(problem, Oracle(lambda g: problem.evaluate(g, names)), audits=0.1)
     verdicts = [v for v in gate.judge(unseen, 300) if v is not None]
     audits = [v for v in verdicts if v.decision is Decision.AUDIT]
     assert all("audit: predicted dominated with probability" in v.reason for v in audits)
@@ -609,7 +609,7 @@ def test_a_latin_hypercube_has_every_value_equally_often():
 def test_a_search_begins_with_what_the_surrogate_chooses():
     offered = []
 
-    class Picky(Told):
+    class Picky(Oracle):
         def initial_design(self, genomes, n):
             offered.extend(genomes)
             return range(len(genomes) - n, len(genomes))
@@ -647,7 +647,7 @@ def test_neighbours_differ_in_one_gene_and_are_all_there():
 def test_looking_ahead_finds_what_the_surrogate_promises():
     problem = Blocks()
     names = [metric.name for metric in problem.metrics]
-    model, _, unseen = observed(problem, Told(lambda g: problem.evaluate(g, names)))
+    model, _, unseen = observed(problem, Oracle(lambda g: problem.evaluate(g, names)))
     ahead = LookAhead(problem, model, population=20, seed=0, initial_designs=20)
     seen = {genome_key(e.candidate.genome) for e in model.evaluations}
     found = {genome_key(genome) for genome in ahead.ask(200, seen)}
