@@ -203,7 +203,7 @@ def run(
                 "evonas_seconds": own_seconds,
                 "pruned": status["pruned"],
                 "wrong_prune_rate": status["wrong_prune_rate"],
-                **{f"rank_agreement.{name}": r for name, r in status["rank_agreement"].items()},
+                **{f"spearman.{name}": r for name, r in status["spearman"].items()},
             }
         )
     out.mkdir(parents=True, exist_ok=True)

@@ -205,7 +205,7 @@ def msunas(oracle: Oracle, seed: int) -> Order:
         models = [Trees(seed=seed) for _ in costs.T]
         for model, column in zip(models, costs.T, strict=True):
             model.fit(space_features(problem.space, genomes), column)
-        inner = NSGA2(problem, POPULATION, int(rng.integers(2**31)), opening=())
+        inner = NSGA2(problem, POPULATION, int(rng.integers(2**31)), initial=())
         inner.tell([oracle.evaluation(row, row) for row in done])
         seen = {genome_key(genome) for genome in genomes}
         found: dict[int, FloatArray] = {}

@@ -1,4 +1,4 @@
-"""Metrics that follow from others: their parts are measured and predicted, they are computed."""
+"""Derived metrics: computed from others, which are measured and predicted in their place."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def add_derived_values(problem: Problem, values: Mapping[str, float]) -> dict[st
 
 
 def all_values(problem: Problem, genome: Genome) -> dict[str, float]:
-    """Evaluate a design here: every metric that is measured, and every one that follows.
+    """Evaluate a design in this process: all metrics, those that are derived included.
 
     Args:
         problem: The problem, prepared.
@@ -87,10 +87,10 @@ def propagate(
 ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
     """Compute derived metrics and their standard deviations from those of their parts.
 
-    The parts are taken to err independently. A deviation is the root of the sum of the squares of
-    what each part's own deviation changes, half the difference of both directions: the law of
-    propagation of uncertainty with sensitivities from finite differences (JCGM 100:2008, eq. 10
-    and the note of 5.1.3). It is exact for sums.
+    The errors of the parts are taken to be independent. Each part is raised and lowered by its
+    standard deviation; half the difference is what it contributes, and contributions add in
+    quadrature. This is the law of propagation of uncertainty with sensitivities from finite
+    differences (JCGM 100:2008, eq. 10 and the note to 5.1.3). It is exact for sums.
 
     Args:
         problem: The problem that says how metrics follow from others.

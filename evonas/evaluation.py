@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
 import sysconfig
 import textwrap
 import time
@@ -100,12 +101,9 @@ def describe_exception(error: BaseException) -> str:
     'ValueError: no such device'
     """
     text = _one_line(*traceback.format_exception_only(error))
-    here = Path(__file__).parent
+    ours = (__file__, f"{Path(__file__).parent / 'runners'}{os.sep}")
     frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if here not in Path(frame.filename).parents
-        or here / "problems" in Path(frame.filename).parents
+        f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(ours)
     ]
     # The innermost frame is often inside numpy or torch; what helps is the line that called it.
     libraries = ("<frozen", *(sysconfig.get_paths()[n] for n in ("stdlib", "purelib", "platlib")))

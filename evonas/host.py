@@ -1,4 +1,4 @@
-"""Where code runs."""
+"""The machine and the process that code runs in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What has been measured, by what it depends on, so that nothing is measured twice."""
+"""Values of metrics that are known, so that nothing is measured twice."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Memory:
     """Values of metrics, and which candidate is measuring what right now.
 
     Args:
-        problem: Says what each metric depends on.
+        problem: The problem, which says what each metric depends on.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -31,11 +31,14 @@ class Memory:
     def recall(
         self, genome: Genome, metrics: Iterable[Metric] | None = None
     ) -> dict[str, tuple[int, float]]:
-        """Return what is known of a genome: metric -> (candidate measured, value).
+        """Return what is known of a genome.
 
         Args:
-            genome: In canonical form.
+            genome: The design, in canonical form.
             metrics: Measured metrics that are wanted; ``None`` means all of them.
+
+        Returns:
+            Metric -> (id of the candidate that it was measured of, value in the metric's unit).
         """
         wanted = self._measured if metrics is None else metrics
         keys = {m.name: self._key(m.name, genome) for m in wanted}

@@ -10,6 +10,23 @@ from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 from evonas.space import FloatArray
 
 
+def dominates(first: FloatArray, second: FloatArray) -> NDArray[np.bool_]:
+    """Say which points dominate which: no worse in any objective, and better in one.
+
+    Args:
+        first: Costs, shape (number of objectives, ...).
+        second: Costs of a shape that broadcasts with it.
+
+    Returns:
+        Whether each point of ``first`` dominates that of ``second``, shape (...).
+
+    >>> dominates(np.array([[1.0, 2.0], [2.0, 2.0]]), np.array([[1.0], [3.0]])).tolist()
+    [True, False]
+    """
+    # One row an objective: numpy goes along few long rows faster than along many short ones.
+    return np.asarray((first <= second).all(axis=0) & (first < second).any(axis=0))
+
+
 def non_dominated(costs: FloatArray) -> NDArray[np.intp]:
     """Find the rows that no other row dominates; equal rows stay together.
 
@@ -29,7 +46,7 @@ def non_dominated(costs: FloatArray) -> NDArray[np.intp]:
 
 
 def hypervolume(costs: FloatArray, reference: FloatArray) -> float:
-    """Measure the volume that the points dominate within the reference point.
+    """Measure the volume that the points dominate, up to the reference point.
 
     Args:
         costs: Array of shape (number of points, number of objectives).
@@ -49,19 +66,19 @@ class FrontTracker:
     """The front of a growing set of points, and its hypervolume, kept up to date.
 
     The hypervolume is relative to the box between the reference point and the best values of the
-    first points, so that it has no unit and only grows. An objective without a reference of its
+    first points, so that it has no unit and never falls. An objective without a reference of its
     own takes the worst value of the first points.
 
     Args:
-        references: A cost an objective, or NaN where the first points are to give it.
-        first: How many points make the box.
+        references: Reference cost of each objective, shape (number of objectives,); NaN where it
+            is the worst of the first points.
+        first: Number of first points, from which the box is made.
     """
 
     def __init__(self, references: FloatArray, first: int) -> None:
         self._given = references
         self._first = first
-        self._opening: list[FloatArray] = []
-        # One row an objective: numpy compares few long rows faster than many short ones.
+        self._first_points: list[FloatArray] = []
         self._costs: FloatArray = np.empty((len(references), 0))
         self._box: tuple[FloatArray, float] | None = None
 
@@ -71,23 +88,28 @@ class FrontTracker:
         return self._costs.T
 
     def add(self, cost: FloatArray) -> bool:
-        """Add a point; returns whether it enters the front."""
+        """Add a point.
+
+        Args:
+            cost: Its costs, shape (number of objectives,).
+
+        Returns:
+            Whether it enters the front.
+        """
         if self._box is None:
-            self._opening.append(cost)
-            if len(self._opening) == self._first:
+            self._first_points.append(cost)
+            if len(self._first_points) == self._first:
                 self._box = self._make_box()
         column = cost[:, np.newaxis]
-        below, above = self._costs < column, self._costs > column
-        if (below.any(axis=0) & ~above.any(axis=0)).any():
+        if dominates(self._costs, column).any():
             return False
-        dominated = above.any(axis=0) & ~below.any(axis=0)
-        self._costs = np.hstack([self._costs[:, ~dominated], column])
+        self._costs = np.hstack([self._costs[:, ~dominates(column, self._costs)], column])
         return True
 
     def _make_box(self) -> tuple[FloatArray, float]:
-        opening = np.array(self._opening)
-        reference = np.where(np.isnan(self._given), opening.max(axis=0), self._given)
-        sides = reference - opening.min(axis=0)
+        points = np.array(self._first_points)
+        reference = np.where(np.isnan(self._given), points.max(axis=0), self._given)
+        sides = reference - points.min(axis=0)
         return reference, float(np.prod(np.where(sides > 0, sides, 1.0)))
 
     @property

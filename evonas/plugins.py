@@ -1,4 +1,4 @@
-"""Find problems and runners by name, entry point, ``module:Class`` or ``file.py:Class``."""
+"""Find plug-ins by the name of their entry point, and problems also by where their class is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import importlib
 import importlib.util
 import inspect
 import sys
-import warnings
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -22,24 +21,9 @@ FILE_MODULE_PREFIX = "evonas_file_"
 """Modules loaded from a file have names that start with this; workers cannot import them."""
 
 
-class PluginWarning(UserWarning):
-    """A plug-in does not load and is left out."""
-
-
 def names(group: Group) -> list[str]:
     """Return the names registered in a group of entry points, sorted."""
     return sorted({point.name for point in entry_points(group=group)})
-
-
-def load_all(group: Group) -> dict[str, Any]:
-    """Load every plug-in of a group; one that fails is reported as a warning and left out."""
-    loaded = {}
-    for name in names(group):
-        try:
-            loaded[name] = load(group, name)
-        except PluginError as error:
-            warnings.warn(str(error), PluginWarning, stacklevel=2)
-    return loaded
 
 
 def load(group: Group, name: str) -> Any:
@@ -62,7 +46,7 @@ def load(group: Group, name: str) -> Any:
 
 
 def class_name(reference: str) -> str:
-    """Leave out of a reference where it is: one file has a path for every folder it is named in."""
+    """Return the class in a reference without its place: a file has a path from every folder."""
     return reference.rpartition(":")[2]
 
 

@@ -1,4 +1,4 @@
-"""What a plug-in implements: a space, its metrics, and how to evaluate a genome."""
+"""Problems: a search space, metrics, and a method that evaluates a design."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from evonas.errors import ProblemError, SpaceError, did_you_mean
+from evonas.records import Evaluation
 from evonas.space import Choice, FloatArray, Genome, Space, Value
 
 if TYPE_CHECKING:
@@ -23,15 +26,15 @@ class Metric:
     """A measured quantity.
 
     Args:
-        name: Column name in tables; the key of the value that ``evaluate`` returns.
-        unit: As it is written behind a number (``"ms"``, ``"%"``); empty for a count.
-        genes: The genes that it depends on; ``None`` means all. A value is read from memory
+        name: Name of the column in tables, and key of the value that ``evaluate`` returns.
+        unit: Unit as written behind a number (``"ms"``, ``"%"``); empty for a count.
+        genes: Genes that it depends on; ``None`` means all. A value is read from memory
             when a design with the same values of these genes was evaluated before.
-        expensive: Worth predicting. Cheap metrics are always computed.
+        expensive: Whether the metric is worth predicting. Cheap metrics are always computed.
         rises_with: Integer and real genes that never make it smaller when they grow (a width and
             the latency, say); a surrogate keeps to it.
         falls_with: Integer and real genes that never make it larger when they grow.
-        derived_from: The metrics that it follows from. It is computed from them by
+        derived_from: Metrics that it is derived from. It is computed from them by
             :meth:`Problem.derive`, and never measured, remembered or predicted itself. Empty for a
             metric that :meth:`Problem.evaluate` measures.
     """
@@ -55,10 +58,10 @@ class Objective:
     """A metric to minimise or maximise.
 
     Args:
-        metric: Its name.
+        metric: Name of the metric.
         goal: ``"minimise"`` or ``"maximise"``.
-        reference: The worst value worth counting, in the metric's unit: the hypervolume's
-            reference. Left out, it is taken from the run's first evaluations.
+        reference: Reference of the hypervolume, in the metric's unit: the worst value that counts.
+            Left out, it is taken from the run's first evaluations.
     """
 
     metric: str
@@ -83,9 +86,12 @@ class Constraint:
     """A bound on a metric; designs beyond it are infeasible.
 
     Args:
-        metric: Its name.
+        metric: Name of the metric.
         upper: Largest value allowed, in the metric's unit.
-        lower: Smallest value allowed.
+        lower: Smallest value allowed, in the metric's unit.
+
+    Raises:
+        ProblemError: There is no bound, or the lower one is above the upper one.
     """
 
     metric: str
@@ -102,7 +108,7 @@ class Constraint:
             )
 
     def violation(self, value: float) -> float:
-        """How far a value lies beyond the bound, as a share of it; at most 0 when it is allowed."""
+        """Return how far a value lies beyond the bound, as a share of it; at most 0 if allowed."""
         beyond, bound = max(
             (value - self.upper, self.upper), (self.lower - value, self.lower), key=lambda b: b[0]
         )
@@ -110,10 +116,10 @@ class Constraint:
 
 
 RESERVED = ("id", "units")
-"""Columns of a front's own."""
+"""Names of columns that a front adds; no gene and no metric has one of them."""
 
 Report = Callable[[str], None]
-"""Receives a line of text about what is going on."""
+"""A function that is called with lines of text about what is going on."""
 
 
 class Problem(ABC):
@@ -124,15 +130,15 @@ class Problem(ABC):
     :meth:`evaluate`. Everything else has a default.
 
     Attributes:
-        space: The genes.
-        metrics: What ``evaluate`` can measure.
-        objectives: Which of them to minimise or maximise.
+        space: The search space.
+        metrics: Metrics that ``evaluate`` measures, and those derived from them.
+        objectives: Metrics to minimise or maximise.
         constraints: Bounds on metrics.
-        final_metrics: Measured once for each member of the final front, by :meth:`final`, and
-            never seen by the search (a test error, say).
-        notes: Lines shown wherever results are shown (a simulated device, say); figures show
-            each up to its first colon.
-        highlight: The numeric gene that figures colour the front by, if one tells designs apart.
+        final_metrics: Metrics that :meth:`final` measures once for each member of the final front,
+            and that the search never sees (a test error, say).
+        notes: Lines to show wherever results are shown (a simulated device, say); figures show each
+            up to its first colon.
+        highlight: Numeric gene that figures colour the front by, if one tells designs apart.
         profiles: Fitted devices that its times are predicted for, as
             :func:`evonas.devices.profile.load` reads them, with
             :class:`evonas.devices.profile.FittedCosts`. A problem that sets it has no times of its
@@ -163,8 +169,8 @@ class Problem(ABC):
         """Measure a genome.
 
         Args:
-            genome: In canonical form: active genes only.
-            metrics: The names that are wanted, derived metrics never among them; values of other
+            genome: The design in canonical form: active genes only.
+            metrics: Names of the metrics that are wanted, never derived ones; values of other
                 metrics are ignored.
 
         Returns:
@@ -175,25 +181,28 @@ class Problem(ABC):
         """
 
     def derive(self, metric: str, parts: Mapping[str, FloatArray]) -> FloatArray:
-        """Compute a metric that follows from others, such as a sum of times.
+        """Compute a metric that is derived from others, such as a sum of times.
 
-        It is called for one design and for many at once, and with values that were measured,
-        predicted, or changed a little to see what their uncertainty does.
+        It is called for one design and for many at once, with values that were measured, predicted,
+        or changed a little to see how uncertainty propagates.
 
         Args:
-            metric: The name of a metric with ``derived_from``.
-            parts: The metrics that it is derived from, by name: arrays of one shape (n,), each in
-                its metric's unit.
+            metric: Name of a metric with ``derived_from``.
+            parts: Metric that it is derived from -> array of shape (n,), in that metric's unit.
 
         Returns:
-            The metric's values in its unit, shape (n,): element by element, and by the parts alone.
+            Values in the metric's unit, shape (n,). Each follows from the same element of the
+            parts, and from nothing else.
         """
         raise ProblemError(f"problem '{problem_name(self)}' does not say how '{metric}' is derived")
 
     def prepare(self, report: Report) -> None:  # noqa: B027 (doing nothing is a fine default)
-        """Do once, before workers start, what every evaluation needs (train, calibrate, cache).
+        """Do what every evaluation needs, once, before workers start: train, calibrate, cache.
 
         What it leaves in the instance travels to the workers, so it must pickle.
+
+        Args:
+            report: Function that is called with lines of text about what is going on.
         """
 
     def check_worker(self) -> None:  # noqa: B027 (needing nothing is a fine default)
@@ -206,21 +215,34 @@ class Problem(ABC):
         """
 
     def canonical(self, genome: Genome) -> Mapping[str, Value]:
-        """Map equal designs to one genome; by default inactive genes are left out."""
+        """Map equal designs to one genome; by default inactive genes are left out.
+
+        Args:
+            genome: Genome whose values are valid.
+
+        Returns:
+            The canonical form of the design; that of a canonical genome is itself.
+        """
         return self.space.canonical(genome)
 
     def memory_key(self, metric: str, genome: Genome) -> Mapping[str, Value]:
         """Say what a metric depends on: designs with equal keys share the metric's value.
 
         Args:
-            metric: A metric's name.
-            genome: In canonical form.
+            metric: Name of a measured metric.
+            genome: The design, in canonical form.
+
+        Returns:
+            What the metric depends on; by default the values of its ``genes``.
         """
         genes = self.metric(metric).genes
         return dict(genome) if genes is None else {g: genome[g] for g in genes if g in genome}
 
     def features(self, genomes: Sequence[Genome]) -> FloatArray | Mapping[str, FloatArray] | None:
-        """Describe genomes to a surrogate better than their genes do; it looks at these, too.
+        """Describe designs to surrogates, which see these features beside the genes.
+
+        Args:
+            genomes: Designs, in canonical form.
 
         Returns:
             Array of shape (number of genomes, number of features), or a dictionary of such arrays
@@ -230,26 +252,40 @@ class Problem(ABC):
         return None
 
     def views(self, genomes: Sequence[Genome]) -> Mapping[str, FloatArray]:
-        """Describe genomes in several ways; predictors learn which of them a metric follows.
+        """Describe designs by feature views; models of devices learn which ones a metric follows.
 
-        Surrogates of a search look at :meth:`features` and the genes beside them; predictors that
-        carry over between devices look at these alone. Views named ``KIND:READING`` with the same
-        kind have the same columns: what one device or another may make of a design (all of it, or
-        what is left without its dead parts, say). Of these, models take the few that a metric
-        follows; all other views they take unless there is strong evidence against them. On a fitted
-        device, a view that is named after one of ``timed_models`` describes these models alone.
+        Surrogates of a search see :meth:`features` and the genes, models that carry over between
+        devices see these views alone. Views named ``KIND:VARIANT`` are variants of one description,
+        with the same columns: what one device or another makes of a network (all of it, or what is
+        left without its dead parts, say). Of such variants a model uses the few that a metric
+        follows; it uses all other views unless there is strong evidence against them. On a fitted
+        device, a view that is named after one of ``timed_models`` describes that model alone.
+
+        Args:
+            genomes: Designs, in canonical form.
 
         Returns:
-            Name -> array of shape (number of genomes, columns); empty for the default.
+            Name -> array of shape (number of genomes, columns); empty by default.
         """
         return {}
 
     def final(self, genome: Genome) -> Mapping[str, float]:
-        """Measure ``final_metrics`` of a member of the final front."""
+        """Measure the final metrics of a member of the final front.
+
+        Args:
+            genome: The design, in canonical form.
+
+        Returns:
+            Metric name -> finite value, in the metric's unit.
+        """
         return {}
 
     def export(self, genome: Genome, directory: Path) -> None:
-        """Write a design's model files; the directory exists and is empty.
+        """Write a design's model files.
+
+        Args:
+            genome: The design, in canonical form.
+            directory: Directory to write to; it exists and is empty.
 
         Raises:
             WorkError: The files are not what they should be.
@@ -329,11 +365,27 @@ def problem_name(problem: Problem) -> str:
     return type(problem.own).__name__
 
 
+def objective_costs(
+    objectives: Sequence[Objective], evaluations: Sequence[Evaluation]
+) -> FloatArray:
+    """Return objectives as costs: maximised ones are negated.
+
+    Args:
+        objectives: The objectives.
+        evaluations: Evaluations with a value for each of them.
+
+    Returns:
+        Array of shape (number of evaluations, number of objectives).
+    """
+    rows = [[o.sign * e.values[o.metric] for o in objectives] for e in evaluations]
+    return np.array(rows, dtype=np.float64).reshape(len(evaluations), len(objectives))
+
+
 def judge(problem: Problem, values: Mapping[str, float]) -> str:
     """Say which constraints a design breaks, as one sentence; empty if it keeps them all.
 
     Args:
-        problem: The problem with its constraints.
+        problem: The problem, which has the constraints.
         values: Metric -> value in the metric's unit.
     """
     return "; ".join(

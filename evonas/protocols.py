@@ -19,11 +19,12 @@ class Optimizer(Protocol):
         (:class:`evonas.optimizers.catalogue.Catalogue` sees to that).
 
         Args:
-            n: How many are wanted, at least 1.
+            n: Number of designs that are wanted, at least 1.
             seen: Keys (:func:`evonas.space.genome_key`) of all designs proposed before.
 
         Returns:
-            Fewer than ``n`` only when nothing unseen is left; empty when the space is exhausted.
+            Genomes; fewer than ``n`` only when nothing unseen is left, and none when the space is
+            exhausted.
         """
 
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
@@ -54,7 +55,7 @@ class Surrogate(Protocol):
         """Learn from designs.
 
         Args:
-            genomes: In canonical form and in the order of proposal, at least 10.
+            genomes: Canonical genomes in the order of proposal, at least 10.
             values: Metric -> array of shape (number of genomes,), finite, in the metric's unit.
         """
 
@@ -62,6 +63,10 @@ class Surrogate(Protocol):
         self, genomes: Sequence[Genome], metrics: Sequence[str]
     ) -> Mapping[str, tuple[FloatArray, FloatArray]]:
         """Predict what an evaluation would measure.
+
+        Args:
+            genomes: Canonical genomes.
+            metrics: Names of the metrics to predict, among those of :meth:`fit`.
 
         Returns:
             Metric -> mean and standard deviation, noise of the measurement included, each of
@@ -74,24 +79,30 @@ class Gate(Protocol):
 
     @property
     def proposals_per_evaluation(self) -> int:
-        """How many proposals it wants to see for each evaluation, at least 1."""
+        """Number of proposals that it wants to see for each evaluation, at least 1."""
 
     def judge(self, genomes: Sequence[Genome], wanted: int) -> list[Verdict | None]:
-        """Judge proposals, one verdict each, in order.
+        """Judge proposals.
 
-        ``None`` leaves a proposal undecided: it is forgotten, and may be proposed again. As many
-        as are wanted are evaluated or audited, unless fewer are proposed. A pruned design may be
+        As many as are wanted are evaluated or audited, unless fewer are proposed. ``None`` leaves a
+        proposal undecided: it is forgotten, and may be proposed again. A pruned design may be
         proposed again too, and be evaluated when nothing better is left.
 
         Args:
-            genomes: Canonical, never evaluated, all different.
-            wanted: How many evaluations there is room for.
+            genomes: Canonical genomes, all different, that were never evaluated.
+            wanted: Number of evaluations that there is room for.
+
+        Returns:
+            A verdict, or ``None``, for each of them.
         """
 
     def resume(self, judged: Sequence[tuple[Genome, Verdict]]) -> None:
-        """Take up all verdicts of an earlier session, before anything else.
+        """Take up the verdicts of an earlier session, before anything else is called.
 
-        What was evaluated since is observed next.
+        Evaluations of that session are observed next.
+
+        Args:
+            judged: Designs with their verdicts, in the order of proposal.
         """
 
     def observe(self, evaluations: Sequence[Evaluation]) -> None:
@@ -107,7 +118,7 @@ class Runner(Protocol):
 
     @property
     def workers(self) -> int:
-        """How many evaluations run at the same time."""
+        """Number of evaluations that run at the same time."""
 
     def submit(self, tasks: Sequence[Task]) -> None:
         """Queue tasks; returns at once."""
@@ -116,10 +127,11 @@ class Runner(Protocol):
         """Wait until at least one task has finished, and return all that have.
 
         Args:
-            timeout: Seconds after which an empty list may be returned; ``None`` waits for one.
+            timeout: Time in seconds after which an empty list may be returned; ``None`` waits for
+                an evaluation.
 
         Returns:
-            Each evaluation once; empty when nothing is queued or the timeout ran out.
+            Evaluations, each of them once; none when nothing is queued or the timeout ran out.
         """
 
     def cancel(self) -> None:

@@ -10,7 +10,7 @@ from evonas.space import Genome
 
 
 class Status(StrEnum):
-    """How an evaluation ended. A failure is a status, never a number."""
+    """Status with which an evaluation ended. A failure is a status, never a number."""
 
     OK = "ok"
     INFEASIBLE = "infeasible"
@@ -33,8 +33,8 @@ class Candidate:
 
     Args:
         id: Position in the order of proposal, from 0.
-        genome: In canonical form.
-        batch: The call of ``Optimizer.ask`` that proposed it, from 0.
+        genome: The design, in canonical form.
+        batch: Number of the call of ``Optimizer.ask`` that proposed it, from 0.
     """
 
     id: int
@@ -44,7 +44,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Task:
-    """What a runner is handed: evaluate these metrics of this candidate."""
+    """A task for a runner: evaluate these metrics of this candidate."""
 
     candidate: Candidate
     metrics: tuple[str, ...]
@@ -52,18 +52,19 @@ class Task:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a runner hands back.
+    """The result of a task.
 
     Args:
         candidate: The candidate that was evaluated.
-        status: How it ended.
-        values: Metric -> value, finite; complete when ``status`` is ``ok``, else may be empty.
-        seconds: Wall time of the call that measured them.
-        worker: Where it ran, as ``host:pid``.
-        error: One sentence when the status is not ``ok``.
-        attempts: How often it was started.
-        source: For a free design, whose expensive metrics were all known, the id of the candidate
-            that they were measured of; ``None`` for an evaluation. Free designs are not counted.
+        status: Status with which the evaluation ended.
+        values: Metric -> finite value in the metric's unit; complete when the status is ``ok``,
+            else perhaps empty.
+        seconds: Wall time in seconds of the call that measured the values.
+        worker: Process that the evaluation ran in, as ``host:pid``.
+        error: One sentence that says what went wrong; empty when the status is ``ok``.
+        attempts: Number of times that the evaluation was started.
+        source: Id of the candidate that the expensive metrics of a free design were measured of;
+            ``None`` for an evaluation. Free designs are not counted as evaluations.
     """
 
     candidate: Candidate

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from evonas.errors import SpaceError, did_you_mean
 
 Value = bool | int | float | str
-"""What a gene can hold: plain JSON scalars."""
+"""The type of a gene's value: a plain JSON scalar."""
 
 LARGEST = 2**53
 """Whole numbers up to this are the same as floating-point numbers."""
@@ -31,7 +31,7 @@ class Gene:
     """One decision.
 
     Args:
-        name: The name that genomes, tables and errors use.
+        name: Name that genomes, tables and errors use.
         when: Gene name -> the values under which this gene is active. Every entry must hold,
             and a gene is inactive whenever a gene that its condition names is inactive.
     """
@@ -79,6 +79,12 @@ class Gene:
 @dataclass(frozen=True)
 class Choice(Gene):
     """One of a few options without an order; its code is the option's index.
+
+    Args:
+        options: Values to choose from, all different: text, numbers, true or false.
+
+    Raises:
+        SpaceError: There is no option, one is listed twice, or one is something else.
 
     >>> Choice("kernel", [3, 5, 7]).encode(5)
     1.0
@@ -139,6 +145,13 @@ class Choice(Gene):
 class Integer(Gene):
     """A whole number from ``low`` to ``high``, both included; its code is the number.
 
+    Args:
+        low: Smallest value, at least -2^53.
+        high: Largest value, at most 2^53.
+
+    Raises:
+        SpaceError: A bound is no whole number or too large, or ``low`` is above ``high``.
+
     >>> list(Integer("depth", 2, 4).values())
     [2, 3, 4]
     """
@@ -197,6 +210,13 @@ class Integer(Gene):
 class Real(Gene):
     """A real number from ``low`` to ``high``; its code is the number itself.
 
+    Args:
+        low: Smallest value, finite.
+        high: Largest value, finite and above ``low``.
+
+    Raises:
+        SpaceError: A bound is not finite, or ``low`` is not below ``high``.
+
     >>> Real("width", 0.25, 1.0).decode(3.0)
     1.0
     """
@@ -249,7 +269,13 @@ class Space:
     """An ordered set of genes, some of them active only under a condition.
 
     Args:
-        genes: The genes; a condition may only name genes that come earlier.
+        genes: Genes in order; a condition may only name genes that come earlier.
+
+    Attributes:
+        genes: The genes, in order.
+        by_name: Gene name -> gene.
+        lower: Smallest code of each gene, shape (number of genes,).
+        upper: Largest code of each gene, shape (number of genes,).
 
     Raises:
         SpaceError: A name is used twice, or a condition names an unknown or later gene, or
@@ -352,7 +378,11 @@ class Space:
         return self.canonical(values)
 
     def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
-        """Draw ``n`` encoded vectors, every gene uniform over its values.
+        """Draw encoded vectors, every gene uniform over its values.
+
+        Args:
+            n: Number of vectors to draw.
+            rng: Random number generator.
 
         Returns:
             Array of shape (n, number of genes).

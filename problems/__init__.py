@@ -1,1 +1,1 @@
-"""What can be searched: problems that come with EvoNAS. They import ``evonas`` only."""
+"""Problems that come with EvoNAS."""

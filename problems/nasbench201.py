@@ -27,25 +27,25 @@ EDGES = {"e01": (0, 1), "e02": (0, 2), "e12": (1, 2), "e03": (0, 3), "e13": (1, 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 
 INNER_SUM = 2
-"""The node that adds up what edges bring, as the output does; the one before it has one edge."""
+"""The node that sums several edges, as the output does; the node before it has one."""
 
 PATHS = (("e03",), ("e01", "e13"), ("e02", "e23"), ("e01", "e12", "e23"))
-"""The ways from the input to the output."""
+"""All paths from the input to the output."""
 
 STAGES = ((16, 32), (32, 16), (64, 8))
-"""Channels and pixels a side of the three stages."""
+"""Channels, and height and width in pixels, of the three stages."""
 
 CELLS = 5
-"""Cells in a stage."""
+"""Number of cells in a stage."""
 
 GAINS = tuple(
     {"skip_connect": 1.0, "nor_conv_1x1": small, "nor_conv_3x3": large, "avg_pool_3x3": pool}
     for small, large, pool in ((4.0, 12.0, 1.0), (2.0, 4.0, 0.5), (1.5, 2.0, 0.3), (1.0, 1.0, 1.0))
 )
-"""By how much operations amplify a signal: as in an untrained network, twice milder, and not."""
+"""Gain of each operation: as in an untrained network, in two milder versions, and none."""
 
 LEAST_SIGNAL = 0.1
-"""Signal of a cell that lets less through, or nothing."""
+"""Least signal of a cell, also of one that lets nothing through."""
 
 Cell = dict[str, str]
 """Gene -> operation."""
@@ -55,14 +55,17 @@ class NASBench201(TableProblem):
     """A table of NAS-Bench-201 cells that knows what the cells compute.
 
     Args:
-        table: Path of a table with the gene columns ``e01 e02 e12 e03 e13 e23``.
-        maximise: As in :class:`evonas.problems.table.TableProblem`; by default ``cifar100``.
-        minimise: Likewise; by default ``latency_ms.raspi4``.
-        constraints: Likewise.
-        cheap: Likewise.
+        table: Path of a ``.csv`` or ``.parquet`` file with the gene columns
+            ``e01 e02 e12 e03 e13 e23``.
+        maximise: Metric columns to maximise.
+        minimise: Metric columns to minimise.
+        constraints: Bounds on metrics, such as ``"latency_ms.raspi4 <= 5"``.
+        cheap: Metric columns that cost nothing to know; they are never predicted.
 
     Raises:
-        DataError: Besides what :class:`TableProblem` raises, an edge holds another operation.
+        DataError: An edge holds an unknown operation, or the table is wrong in a way that
+            :class:`evonas.problems.table.TableProblem` names.
+        ConfigError: An option is wrong, see there.
     """
 
     def __init__(
@@ -90,7 +93,7 @@ class NASBench201(TableProblem):
                         f"it must be one of {', '.join(OPERATIONS)}"
                     )
 
-        # Only what the table bears out: under other names, cells that guess are not known as such.
+        # The table has to agree: metrics may have any name, and not all are equal for dead cells.
         cells = (cell for cell in self.space.enumerate() if not signature(_cell(_operations(cell))))
         dead = [row for cell in cells if (row := self.genome_row(cell)) is not None]
         self._same_if_dead = {
@@ -100,8 +103,8 @@ class NASBench201(TableProblem):
     def memory_key(self, metric: str, genome: Genome) -> Mapping[str, Value]:
         """Say what a metric depends on; see :meth:`evonas.Problem.memory_key`.
 
-        Networks whose output does not depend on the input all guess, and are equally accurate:
-        one of them tells that of all others. Times and sizes differ even so.
+        Networks whose output does not depend on the input can only guess, and all are equally
+        accurate. They share their accuracy, but neither times nor sizes.
         """
         if metric in self._same_if_dead and not signature(_cell(_operations(genome))):
             return dict.fromkeys(EDGES, "none")
@@ -110,6 +113,9 @@ class NASBench201(TableProblem):
     def features(self, genomes: Sequence[Genome]) -> dict[str, FloatArray]:
         """Describe what cells compute.
 
+        Args:
+            genomes: Designs, in canonical form.
+
         Returns:
             Kind -> array of shape (number of genomes, features); see :func:`cell_features`.
         """
@@ -117,15 +123,22 @@ class NASBench201(TableProblem):
         return {kind: np.array([row[kind] for row in rows]) for kind in (rows[0] if rows else ())}
 
     def views(self, genomes: Sequence[Genome]) -> dict[str, FloatArray]:
-        """Count operations, and say which is on every edge, under five readings of the graph.
+        """Describe cells by their operations, in five variants of the graph.
 
-        Beside the counts stands whether any edge runs.
+        The variants differ in the edges that run, which depends on how a device's converter
+        simplifies the graph. ``whole``: all edges. ``reaching``: edges from which the output can be
+        reached. ``live``: those of them that the input reaches. ``summed``: the live ones and, if
+        there are any, the edge after the inner sum: a converter that drops products with zero may
+        keep a sum of them, and what follows. ``folded``: edges that are left when a converter folds
+        multiplications by zero into convolutions, see :func:`folded_part`.
 
-        ``whole``: every edge runs. ``reaching``: those from which the output can be reached.
-        ``live``: those that the input reaches, too. ``summed``: these and, where there are any, the
-        edge after the inner sum: a converter that drops products with zero may keep a sum of them,
-        and what follows. ``folded``: those that are left when a converter folds multiplications by
-        zero into convolutions, see :func:`folded_part`.
+        Args:
+            genomes: Designs, in canonical form.
+
+        Returns:
+            ``operations:VARIANT``: number of edges with each operation, and whether any edge runs,
+            shape (number of genomes, 6). ``edges:VARIANT``: one-hot vectors of the operations on
+            all edges, shape (number of genomes, 30).
         """
         operations = [_operations(genome) for genome in genomes]
         cells = np.array(operations)
@@ -138,7 +151,7 @@ class NASBench201(TableProblem):
         summed = live | (reaching & after_sum & live.any(axis=1, keepdims=True))
         folded = np.array([_folded(cell) for cell in operations])
         views = {}
-        for reading, runs in (
+        for variant, runs in (
             ("whole", np.ones_like(there)),
             ("reaching", reaching),
             ("live", live),
@@ -147,8 +160,8 @@ class NASBench201(TableProblem):
         ):
             running = edges * runs[:, :, None]
             alive = runs.any(axis=1, keepdims=True)
-            views[f"operations:{reading}"] = np.hstack([running.sum(axis=1), alive])
-            views[f"edges:{reading}"] = running.reshape(len(cells), -1)
+            views[f"operations:{variant}"] = np.hstack([running.sum(axis=1), alive])
+            views[f"edges:{variant}"] = running.reshape(len(cells), -1)
         return views
 
 
@@ -161,7 +174,7 @@ def _cell(operations: tuple[str, ...]) -> Cell:
 
 
 def _ends(there: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Say of every edge whether its target reaches the output, and the input its source."""
+    """Say whether the target of each edge reaches the output, and the input its source."""
     to_output = np.zeros((len(there), 4), dtype=bool)
     from_input = to_output.copy()
     to_output[:, 3] = from_input[:, 0] = True
@@ -179,7 +192,7 @@ def _ends(there: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_
 
 
 def live_part(cell: Cell) -> Cell:
-    """Replace by ``none`` every edge that no path from the input to the output runs through.
+    """Replace every edge by ``none`` that is on no path from the input to the output.
 
     >>> live_part({"e01": "nor_conv_3x3", "e02": "none", "e12": "none", "e03": "skip_connect",
     ...            "e13": "none", "e23": "nor_conv_1x1"})["e01"]
@@ -190,17 +203,17 @@ def live_part(cell: Cell) -> Cell:
 
 
 def folded_part(cell: Cell) -> frozenset[str]:
-    """Name the edges that run once a converter has folded multiplications by zero.
+    """Find the edges that run once a converter has folded multiplications by zero.
 
-    A ``none`` multiplies by zero. After a lone convolution that nothing else reads, it is folded
-    into the convolution's weights, which then runs for nothing; after all else the product is a
-    constant, and what led there is dropped. A cell whose output is constant is dropped as a whole.
+    A ``none`` multiplies by zero. After a single convolution that nothing else reads, it is folded
+    into the weights of the convolution, which runs all the same. After anything else the product
+    is a constant, and what led to it is dropped. A cell with a constant output is dropped whole.
 
     >>> cell = dict.fromkeys(EDGES, "none") | {"e02": "nor_conv_3x3", "e03": "avg_pool_3x3"}
     >>> sorted(folded_part(cell)), sorted(folded_part(cell | {"e12": "avg_pool_3x3"}))
     (['e02', 'e03'], ['e03'])
     """
-    # What a node adds up: operations, or "" for the input of the cell.
+    # The terms that each node sums: edges, or "" for the input of the cell.
     terms: list[list[str]] = [[""], [], [], []]
     for edge, (source, target) in EDGES.items():
         if cell[edge] not in ("none", "skip_connect"):
@@ -237,9 +250,10 @@ def _open_paths(cell: Cell) -> list[tuple[str, ...]]:
 
 
 def signature(cell: Cell) -> str:
-    """Name the function that a cell computes; isomorphic cells have the same name.
+    """Return a text for the function that a cell computes; isomorphic cells have the same one.
 
-    Skips pass their input on, dead edges add nothing, and the order of a sum does not matter.
+    Skips pass their input on, dead edges add nothing, and the order of a sum does not matter. The
+    text is empty where the output does not depend on the input.
     """
     return _node_signatures(cell)[3]
 
@@ -261,14 +275,14 @@ def _node_signatures(cell: Cell) -> list[str]:
 
 
 class Cost(NamedTuple):
-    """Of a whole network with one cell."""
+    """Multiply-adds and trainable parameters of a network that is built from one cell."""
 
     macs: int
     params: int
 
 
 def network_cost(cell: Cell, classes: int = 10) -> Cost:
-    """Count multiply-adds of convolutions and the classifier, and the trainable parameters.
+    """Count the multiply-adds of convolutions and the classifier, and the trainable parameters.
 
     >>> network_cost(dict.fromkeys(EDGES, "nor_conv_3x3"))
     Cost(macs=220119680, params=1531546)
@@ -294,12 +308,13 @@ def _features(operations: tuple[str, ...]) -> dict[str, list[float]]:
 
 
 def cell_features(cell: Cell) -> dict[str, list[float]]:
-    """Describe in numbers what a cell computes; what accuracy depends on.
+    """Describe a cell by features that its accuracy depends on.
 
-    ``contents``: how often each operation occurs in the live part; the logarithm of the
-    multiply-adds of a network with that part alone; the logarithm of the signal that reaches the
-    output under each of :data:`GAINS`; how many nodes are reached, and how many of them compute
-    something different. For the other kinds see :func:`flow_features`.
+    Returns:
+        ``contents``: number of times that each operation occurs in the live part; logarithm of the
+        multiply-adds of a network with that part alone; logarithm of the signal that reaches the
+        output under each of :data:`GAINS`; number of nodes that are reached, and of different
+        functions that they compute. For the other kinds see :func:`flow_features`.
     """
     live = live_part(cell)
     operations = list(live.values())
@@ -315,9 +330,9 @@ def cell_features(cell: Cell) -> dict[str, list[float]]:
 
 
 def _signal(cell: Cell, gains: dict[str, float]) -> float:
-    """Send a 1 through a cell whose operations multiply by their gain, and return what comes out.
+    """Send a 1 through a cell whose operations multiply by their gain, and return the output.
 
-    In the spirit of SynFlow (Tanaka et al., NeurIPS 2020), which does so with weights.
+    SynFlow (Tanaka et al., NeurIPS 2020) does the same with weights.
     """
     nodes = [1.0, 0.0, 0.0, 0.0]
     for edge, (source, target) in EDGES.items():
@@ -326,14 +341,17 @@ def _signal(cell: Cell, gains: dict[str, float]) -> float:
 
 
 def flow_features(cell: Cell) -> dict[str, list[float]]:
-    """Describe what flows through a cell, the same for isomorphic cells.
+    """Describe the flows through a cell; isomorphic cells have the same features.
 
-    A flow is an open path without its skips. ``lengths``: how many flows have each number of
-    operations, and each number of convolutions (with pooling on the way, and without). ``order``:
-    how often each operation comes first, last, in all, and right after each other one.
-    ``summary``: how many flows differ; the most and the mean over the flows of their
-    convolutions, of their 3x3 convolutions and of their 3x3 windows; the fewest convolutions; the
-    most without pooling; and the number of flows.
+    A flow is an open path from input to output, its skips left out.
+
+    Returns:
+        ``lengths``: number of flows with each number of operations, and with each number of
+        convolutions (without pooling, and with it). ``order``: number of times that each operation
+        comes first, last, anywhere, and right after each other one. ``summary``: number of
+        different flows; largest number, then mean number, of convolutions, 3x3 convolutions and
+        3x3 windows in a flow; smallest number of convolutions; largest number of convolutions in a
+        flow without pooling; number of flows.
     """
     flows = [
         tuple(cell[edge] for edge in path if cell[edge] != "skip_connect")

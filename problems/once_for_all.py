@@ -1,4 +1,4 @@
-"""The Once-for-All space of MobileNetV3 networks, on top of a table of measured ones.
+"""The Once-for-All space of MobileNetV3 networks on top of a table of measurements.
 
 Cai et al., "Once-for-All: Train One Network and Specialize it for Efficient Deployment" (ICLR
 2020): five stages of two to four inverted-residual blocks; each block has a kernel size and an
@@ -25,7 +25,7 @@ WIDTHS = (16, 24, 40, 80, 112, 160)
 """Channels of the stem, and of each stage."""
 
 STRIDES = (2, 2, 2, 1, 2)
-"""Of the first block of each stage."""
+"""Strides of the first block of each stage."""
 
 SQUEEZES = (False, True, False, True, True)
 """Whether the blocks of a stage have squeeze-and-excitation."""
@@ -36,23 +36,25 @@ EXPANSIONS = tuple(f"expand{block:02}" for block in range(STAGES * BLOCKS))
 GENES = (*DEPTHS, *KERNELS, *EXPANSIONS, "resolution")
 KERNEL_SIZES = (3, 5, 7)
 STAGE_DEPTHS = (2, 3, 4)
-"""Blocks that a stage can have."""
+"""Numbers of blocks that a stage can have."""
 
 
 class OnceForAll(TableProblem):
     """A table of Once-for-All networks that knows which blocks are there and what they compute.
 
     Args:
-        table: Path of a table with the gene columns ``depth0..4``, ``kernel00..19``,
-            ``expand00..19`` and ``resolution``.
-        maximise: As in :class:`evonas.problems.table.TableProblem`.
-        minimise: Likewise.
-        constraints: Likewise.
-        cheap: Likewise.
+        table: Path of a ``.csv`` or ``.parquet`` file with the gene columns
+            ``depth0..4``, ``kernel00..19``, ``expand00..19`` and ``resolution``.
+        maximise: Metric columns to maximise.
+        minimise: Metric columns to minimise.
+        constraints: Bounds on metrics, such as ``"latency_ms <= 30"``.
+        cheap: Metric columns that cost nothing to know; they are never predicted.
 
     Raises:
-        DataError: Besides what :class:`TableProblem` raises, a stage has another number of blocks
-            than two to four, or a block a kernel that is not of 3, 5 or 7 pixels.
+        DataError: A stage has fewer than two or more than four blocks, a block has a kernel that is
+            not of 3, 5 or 7 pixels, or the table is wrong in a way that
+            :class:`evonas.problems.table.TableProblem` names.
+        ConfigError: An option is wrong, see there.
     """
 
     def __init__(
@@ -90,12 +92,17 @@ class OnceForAll(TableProblem):
             _check_column(frame[kernel].where(there), KERNEL_SIZES, table)
 
     def views(self, genomes: Sequence[Genome]) -> dict[str, FloatArray]:
-        """Describe networks by their stages, and by the work of each kind in all of them.
+        """Describe networks by their stages, and by the work of each kind in all stages together.
+
+        Args:
+            genomes: Designs, in canonical form.
 
         Returns:
-            ``stages``: for each stage its blocks, the blocks of each kernel size, the sum of the
-            expansions, and its multiply-accumulates. ``work``: layers, multiply-accumulates and
-            values moved, over the whole network. All with the number of pixels.
+            ``stages``: sums over the blocks of each stage: number, expansions, multiply-adds of
+            squeeze-and-excitation and of pointwise convolutions, values moved, blocks of each
+            kernel size, and their depthwise multiply-adds; shape (number of genomes, 56).
+            ``work``: the same sums over the whole network; shape (number of genomes, 12). The last
+            column of both is the number of pixels of the image.
         """
         blocks = np.array([_blocks(genome) for genome in genomes])
         pixels = np.array([[float(genome["resolution"]) ** 2] for genome in genomes])
@@ -121,7 +128,7 @@ def _check_column(column: pd.Series, known: Sequence[int], table: str) -> None:
 
 
 def _blocks(genome: Genome) -> FloatArray:
-    """Describe each block: shape (stages, blocks of a stage, quantities); 0 for absent ones."""
+    """Describe each block, shape (stages, blocks of a stage, quantities); absent ones are 0."""
     found = np.zeros((STAGES, BLOCKS, 5 + 2 * len(KERNEL_SIZES)))
     side = math.ceil(float(genome["resolution"]) / 2)
     for stage in range(STAGES):

@@ -22,7 +22,7 @@ Names = str | Sequence[str]
 """Column names: a list, or one text with commas between them."""
 
 TEXT = ("string", "empty")
-"""What pandas calls a list of texts, or of nothing."""
+"""Names that pandas has for the type of a list of texts, or of nothing."""
 
 BOUND = re.compile(r"\s*(?P<metric>.+?)\s*(?P<sign><=|>=)\s*(?P<bound>\S+)\s*")
 
@@ -33,29 +33,29 @@ class TableProblem(Problem):
     A genome that the table does not hold is infeasible, and a search proposes none.
 
     Args:
-        table: Path of a ``.csv`` or ``.parquet`` file with one row a design.
-        genes: The columns that describe a design; left out, all that are no metric and not called
-            ``id`` (a row number is no gene); then a column of more than 20 different numbers with
-            fractions is refused: it looks like a metric; and so is one of another text in each of
-            more than 20 rows: it looks like a name.
-        maximise: Metric columns, the more the better.
-        minimise: Metric columns, the less the better.
-        constraints: Bounds such as ``"latency_ms <= 30"``.
+        table: Path of a ``.csv`` or ``.parquet`` file with one row for each design.
+        genes: Gene columns, which describe a design; left out, all columns but metrics and ``id``.
+            In that case two kinds of columns are refused: more than 20 different numbers with
+            fractions look like a metric, and a different text in each of more than 20 rows looks
+            like a name.
+        maximise: Metric columns to maximise.
+        minimise: Metric columns to minimise.
+        constraints: Bounds on metrics, such as ``"latency_ms <= 30"``.
         kinds: Gene -> ``"choice"`` or ``"integer"``. Left out, a column of consecutive whole
-            numbers is an integer gene, one of more than 100 different numbers an integer or a real
-            gene, and every other one a choice among its values.
+            numbers is an integer gene, one of more than 100 different numbers an integer or real
+            gene, and any other one a choice among its values.
         cheap: Metric columns that cost nothing to know; they are never predicted.
-        conditions: Gene -> gene that it depends on -> the values of that one under which it is
-            active; what the column holds otherwise does not matter. Values that the table does
-            not hold are passed over, and a gene that is active in no row is left out.
-        repeats: What to do with a design that has several rows: ``"refuse"`` the table, or take
-            the ``"mean"`` of its metrics.
+        conditions: Gene -> gene that it depends on -> values of the latter under which it is
+            active. Cells where it is inactive are ignored, and so are values that the table does
+            not hold. A gene that is active in no row is left out.
+        repeats: ``"refuse"`` to refuse a table in which a design has several rows, or ``"mean"`` to
+            take the mean of its metrics.
 
     Raises:
-        DataError: The file is missing, empty or unreadable, lacks a column or has one twice, or
-            holds a gene without a value or with a date or a list, a metric that is not a finite
-            number, or a design twice.
-        ConfigError: No objective is given, one with two goals, or a bound or a kind cannot be read.
+        DataError: The file is missing, empty or unreadable; it lacks a column or has one twice; a
+            gene has no value, or a date or a list as one; a metric is not a finite number; or a
+            design is there twice.
+        ConfigError: There is no objective, an objective has two goals, or an option cannot be read.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class TableProblem(Problem):
                 raise ConfigError(f"cheap '{name}' is not a metric{did_you_mean(name, columns)}")
         self.metrics = tuple(Metric(c, _unit(c), expensive=c not in cheap) for c in columns)
 
-        # Labelled by the numbers of the rows.
+        # Rows are labelled by their numbers.
         frame = read_table(Path(table)).reset_index(drop=True)
         gene_columns = _names(genes) or [c for c in frame.columns if c not in (*columns, "id")]
         for name in (*gene_columns, *columns):
@@ -114,14 +114,14 @@ class TableProblem(Problem):
             self.designs = designs
 
     def check_table(self, frame: pd.DataFrame, table: str) -> None:
-        """Check what a kind of table is known to hold; by default nothing.
+        """Check the table; a subclass says how, and by default anything is right.
 
         Args:
             frame: The table, with the columns of all genes and metrics.
-            table: Its name, for errors.
+            table: Path of the table, for errors.
 
         Raises:
-            DataError: It holds something else.
+            DataError: The table holds a wrong value.
         """
 
     def _index(
@@ -187,14 +187,18 @@ class TableProblem(Problem):
         return None if row is None else self._named(row)
 
     def rows(self) -> Iterator[dict[str, float]]:
-        """Give the metrics of every design."""
+        """Yield the metrics of every design."""
         return map(self._named, self._rows.values())
 
     def _named(self, row: tuple[float, ...]) -> dict[str, float]:
         return {m.name: value for m, value in zip(self.metrics, row, strict=True)}
 
     def evaluate(self, genome: Genome, metrics: Sequence[str]) -> Mapping[str, float]:
-        """Look a design up."""
+        """Look a design up.
+
+        Raises:
+            InfeasibleError: The table does not hold the design.
+        """
         row = self.genome_row(genome)
         if row is None:
             raise InfeasibleError("the table does not hold this design")
@@ -230,17 +234,17 @@ def _bound(text: str) -> Constraint:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    """Read a CSV file; a column without a name (pandas writes row numbers so) is left out."""
+    """Read a CSV file; columns without a name, such as pandas' row numbers, are left out."""
     import pandas as pd
 
     frame = pd.read_csv(path, low_memory=False, keep_default_na=False, na_values=[""])
-    # Here "None", "NA" and the like are missing, too: so are columns of numbers told from text.
+    # Here "None", "NA" and the like are missing, too, which tells columns of numbers from text.
     guess = pd.read_csv(path, low_memory=False)
     for name, column in guess.items():
         words = column.isna() & frame[name].notna()
         if words.any() and pd.api.types.infer_dtype(column.dropna().tolist()) not in TEXT:
             frame[name] = column.astype(object).where(~words, frame[name])
-    # As they are in the file: pandas gives a name that is there twice a number.
+    # Names as in the file: pandas adds a number to one that is there twice.
     names = pd.read_csv(
         path, header=None, nrows=1, dtype=str, keep_default_na=False, na_values=[""]
     ).iloc[0]
@@ -251,11 +255,14 @@ def _read_csv(path: Path) -> pd.DataFrame:
 def read_table(path: Path) -> pd.DataFrame:
     """Read a CSV or Parquet file.
 
-    An empty cell of a CSV file is missing. A word for it, such as ``NA``, stays as it is: a value
-    of a column of text like any other, and in a column of numbers one that an error can name.
+    An empty cell of a CSV file is a missing value. A word for one, such as ``NA``, stays: in a
+    column of text it is a value like any other, in a column of numbers one that an error can name.
+
+    Args:
+        path: Path of the file, which ends in ``.csv`` or ``.parquet``.
 
     Raises:
-        DataError: It is missing, empty or unreadable, or has a column twice.
+        DataError: The file is missing, empty or unreadable, or has a column twice.
     """
     import pandas as pd
 
@@ -278,7 +285,7 @@ def read_table(path: Path) -> pd.DataFrame:
     except Exception as error:
         raise DataError(f"table '{path}' cannot be read: {error}") from error
     if frame.empty:
-        raise DataError(f"table '{path}' has no rows; it needs one a design")
+        raise DataError(f"table '{path}' has no rows; it needs one for each design")
     if frame.columns.has_duplicates:
         name = frame.columns[frame.columns.duplicated()][0]
         raise DataError(f"table '{path}' has two columns '{name}'; rename one")

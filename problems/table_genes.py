@@ -1,4 +1,4 @@
-"""The genes that columns of a table describe."""
+"""The genes that the columns of a table stand for."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MANY = 20
-"""A column of more different fractions than these that nobody named is a metric, not a gene."""
+"""Largest number of different fractions, or of different texts, in a column that is taken for a
+gene without being named as one."""
 
 OPTIONS = 100
-"""A column of more different numbers than these is a range: each as an option of its own, a search
-would take minutes, and gigabytes of memory."""
+"""Largest number of numbers that are options of a choice; more are a range. With an option for each
+of them, a search would take minutes and gigabytes of memory."""
 
 
 def is_float(column: pd.Series) -> bool:
-    """Whether a column holds numbers some of which have fractions or are missing."""
+    """Whether a column holds numbers of which some have fractions or are missing."""
     import pandas as pd
 
     # Numbers and a word for a missing one, see read_table.
@@ -32,10 +33,10 @@ def is_float(column: pd.Series) -> bool:
 
 
 def check_values(genes: pd.DataFrame, table: str) -> None:
-    """Refuse what no gene can hold, such as a date or a list, and name its row.
+    """Check that cells hold what a gene can hold: no date or list, say.
 
     Raises:
-        DataError: A cell holds some.
+        DataError: A cell holds something else; the message names its row.
     """
     import pandas as pd
 
@@ -50,10 +51,10 @@ def check_values(genes: pd.DataFrame, table: str) -> None:
 
 
 def check_no_metric(genes: pd.DataFrame, table: str) -> None:
-    """Refuse a column of so many fractions that it looks like a metric, and one of names.
+    """Check that no column holds so many fractions or texts that it looks like a metric or a name.
 
     Raises:
-        DataError: There is one.
+        DataError: A column does.
     """
     from pandas.api.types import is_numeric_dtype
 
@@ -78,9 +79,14 @@ def genes_of(
     conditions: Mapping[str, Mapping[str, Sequence[Value]]],
     table: str,
 ) -> list[Gene]:
-    """Describe the columns ``names``, and empty the cells of genes that are not active.
+    """Make genes from columns, and empty the cells of genes that are not active.
 
-    For ``kinds`` and ``conditions`` see :class:`evonas.problems.table.TableProblem`.
+    Args:
+        frame: The table; it is changed.
+        names: Gene columns.
+        kinds: Kinds of genes, see :class:`evonas.problems.table.TableProblem`.
+        conditions: Conditions of genes, see there.
+        table: Path of the table, for errors.
 
     Raises:
         DataError: A gene has no value in a row where it is active, or is not of the kind asked for.
@@ -127,7 +133,7 @@ def _holds(gene: Gene, value: Value, child: str) -> bool:
         gene.check(value)
     except SpaceError as error:
         options = gene.options if isinstance(gene, Choice) else (gene.lower,)
-        if _kind(value) not in map(_kind, options):  # What is only not in the table may stay.
+        if _kind(value) not in map(_kind, options):  # A value that the table lacks is allowed.
             raise ConfigError(f"the condition of gene '{child}' is wrong: {error}") from None
         return False
     return True
@@ -138,9 +144,9 @@ def _kind(value: Value) -> type:
 
 
 def _active(column: pd.Series, rows: NDArray[np.bool_]) -> pd.Series:
-    """Keep some rows; whole numbers that are fractions for the sake of gaps elsewhere are whole."""
+    """Keep some rows; whole numbers that pandas made fractions for the sake of gaps are whole."""
     kept = column[rows].infer_objects()
-    gaps = column[~rows].isna().any() or kept.dtype != column.dtype  # A word for a gap.
+    gaps = column[~rows].isna().any() or kept.dtype != column.dtype  # Or there is a word for one.
     whole = kept.dtype.kind == "f" and kept.notna().all() and (kept % 1 == 0).all()
     return kept.astype(int) if gaps and whole else kept
 

@@ -1,4 +1,4 @@
-"""Analytic problems with known fronts: the tests' oracle, and a quick first run."""
+"""Analytic problems with known fronts, for tests and for a quick first run."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from evonas.space import Genome
 
 
 class Blocks(Problem):
-    """A small enumerable space with every kind of finite gene and a condition.
+    """A small space with every kind of discrete gene, and conditions.
 
-    A network of 1 to 4 layers, of which the later two may have a kernel of their own. 396 designs
-    are distinct; the true front is found by listing them.
+    It stands for a network of 1 to 4 layers, of which the third and the fourth may have a kernel
+    size of their own. It has 396 different designs, and listing them gives the true front.
     """
 
     space = Space(

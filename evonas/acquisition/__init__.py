@@ -1,1 +1,1 @@
-"""How the next designs are chosen: what is expected of them, and which are worth an evaluation."""
+"""How the next designs are chosen: their posterior, and which of them are worth evaluating."""

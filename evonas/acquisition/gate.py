@@ -11,20 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evonas.acquisition.posterior import OPTIMISM, Posterior, PosteriorModel
-from evonas.pareto import non_dominated
+from evonas.pareto import dominates, non_dominated
 from evonas.problem import Problem
 from evonas.records import Decision, Evaluation, Prediction, Verdict
 from evonas.space import FloatArray, Genome, genome_key
 
 DRAWS = 64
-"""Draws from a posterior that the probability of improvement is counted on (Monte Carlo)."""
+"""Number of draws from the posterior that estimate a probability of improvement (Monte Carlo)."""
 
 LEAST_INFLATION = 3.0
-"""Least conformal inflation of deviations when it comes to pruning. What looks worst among many
-proposals is in part what the surrogate errs on most: its own deviations would prune too readily."""
+"""Least conformal inflation of deviations for pruning. What looks worst among many proposals is in
+part what the surrogate errs on most, so its own deviations would prune too readily."""
 
 UNCALIBRATED = 1e30
-"""Inflation as long as too few predictions were compared with values: nothing is pruned then."""
+"""Inflation while too few predictions have been compared with values: nothing is pruned."""
 
 OFF_FRONT_WEIGHT = 0.25
 """Weight of a design that is no neighbour of the front, next to 1 of one that is: of designs with
@@ -32,7 +32,7 @@ the same probability of improvement, fewer of the former enter the front."""
 
 GAIN = 0.002
 """Least gain worth an evaluation, as a share of the front's range in an objective. Without it, most
-evaluations go to designs that equal members of the front but for the noise."""
+evaluations go to designs that differ from members of the front by noise alone."""
 
 
 class EvaluateAll:
@@ -52,20 +52,20 @@ class EvaluateAll:
 
 
 @dataclass(frozen=True)
-class _View:
-    """Proposals as the gate sees them, costs in units of the front's range in each objective.
+class _Scores:
+    """Scores of proposals; costs are in units of the front's range in each objective.
 
     Args:
-        optimistic: The means, better by some deviations, shape (proposals, objectives).
-        front: Members of the front, shape (members, objectives).
-        reached: The front and the expectations of what is running, shape (points, objectives).
-        improvement: Probability of improvement: of being feasible and entering the front with a
-            gain, shape (proposals,).
+        optimistic: Means, better by :data:`OPTIMISM` deviations, shape (proposals, objectives).
+        front: Costs of the front's members, shape (members, objectives).
+        reached: Costs of the front, and means of what is running, shape (points, objectives).
+        improvement: Probability of being feasible and entering the front with a gain, shape
+            (proposals,).
         dominated: Probability of being dominated or infeasible, under inflated deviations, shape
             (proposals,).
         likely_feasible: Whether a proposal is more likely feasible than not, shape (proposals,).
-        last: 0 for proposals that are more likely to have values than not, 1 for others, and 2 for
-            those that are known to have none.
+        tier: Order of preference: 0 for proposals that are more likely to have values than not, 1
+            for others, and 2 for those that are known to have none, shape (proposals,).
     """
 
     optimistic: FloatArray
@@ -74,28 +74,28 @@ class _View:
     improvement: FloatArray
     dominated: FloatArray
     likely_feasible: NDArray[np.bool_]
-    last: NDArray[np.int_]
+    tier: NDArray[np.int_]
 
 
 class SurrogateGate:
     """Prunes what is predicted to be dominated, and chooses among the rest.
 
     Half of the designs that it evaluates are spread along the predicted front, each as far as
-    possible from all that is known and chosen; this finds the shape of the front quickly. The
+    possible from what is known or chosen already; this finds the shape of the front quickly. The
     other half are those most likely to enter the front; this finds the last points, which differ
-    from their neighbours by little more than noise. In both, neighbours of the front (one gene
-    apart) are preferred: what is promised of them is kept more often.
+    from their neighbours by little more than noise. In both halves, neighbours of the front (one
+    gene apart) are preferred: predictions of them come true more often.
 
-    It prunes by deviations that are enlarged until they would have covered the errors of what was
-    predicted before it was evaluated, as in split conformal prediction (Lei et al. 2018). Before
-    there are enough of these, 33 as a rule, nothing is predicted well enough to be pruned.
+    For pruning, deviations are inflated until they would have covered the errors of earlier
+    predictions, as in split conformal prediction (Lei et al. 2018). As long as there are too few of
+    these (32 or fewer, by default), nothing is pruned.
 
     Args:
-        problem: What is searched.
-        model: Predicts designs; it is told of evaluations through the gate.
-        prune: Probability of being dominated, or infeasible, from which on a design is pruned.
+        problem: The problem to search.
+        model: Model that predicts designs; the gate tells it of evaluations.
+        prune: Probability of being dominated or infeasible from which on a design is pruned.
         audits: Share of the pruned designs that are evaluated all the same.
-        seed: Decides which.
+        seed: Seed that decides which of them.
     """
 
     proposals_per_evaluation = 200
@@ -125,7 +125,7 @@ class SurrogateGate:
                 self._pending[genome_key(genome)] = genome, verdict.predictions
 
     def observe(self, evaluations: Sequence[Evaluation]) -> None:
-        """Learn from evaluations, and of how far off predictions were."""
+        """Learn from evaluations, and from the errors of their predictions."""
         self._model.observe(evaluations)
         for evaluation in evaluations:
             key = genome_key(evaluation.candidate.genome)
@@ -136,7 +136,7 @@ class SurrogateGate:
                     self._errors.setdefault(metric, []).append(error)
 
     def _inflation(self, metric: str) -> float:
-        """Deviations that a share of all errors stays within, as large as that of a prune."""
+        """Number of deviations that errors stay within, with the probability that a prune takes."""
         errors = sorted(self._errors.get(metric, []))
         rank = math.ceil((len(errors) + 1) * self._prune)
         return max(LEAST_INFLATION, errors[rank - 1]) if rank <= len(errors) else UNCALIBRATED
@@ -144,30 +144,30 @@ class SurrogateGate:
     def judge(self, genomes: Sequence[Genome], wanted: int) -> list[Verdict | None]:
         """Choose, prune and audit; see the protocol."""
         if not self._model.ready:
-            opening = Verdict(Decision.EVALUATE, "opening design")
-            return [opening if row < wanted else None for row in range(len(genomes))]
+            initial = Verdict(Decision.EVALUATE, "initial design")
+            return [initial if row < wanted else None for row in range(len(genomes))]
         posterior = self._model.posterior(genomes)
-        view = self._view(posterior)
+        scores = self._score(posterior)
         verdicts: list[Verdict | None] = [None] * len(genomes)
-        dominated = view.dominated >= self._prune
+        dominated = scores.dominated >= self._prune
         audited = []
         for row in _rows(dominated):
-            reason = f"predicted dominated with probability {view.dominated[row]:.3f}"
+            reason = f"predicted dominated with probability {scores.dominated[row]:.3f}"
             predictions = posterior.predictions(row)
             if posterior.impossible[row]:
                 reason = "known to have no values"
             elif not predictions:
                 reason = "known to be dominated or infeasible"
             verdicts[row] = Verdict(Decision.PRUNE, reason, predictions)
-            # Where nothing is predicted, there is nothing to audit.
+            # Where nothing is predicted, no prediction can be audited.
             if predictions and self._is_audited(genomes[row]):
                 audited.append(row)
-        # At most half of a batch goes to audits; the others stay undecided until proposed again.
+        # At most half of a batch are audits; the others stay undecided until proposed again.
         room = (wanted + 1) // 2
         reasons = dict.fromkeys(audited[:room], "audit")
         for row in audited[room:]:
             verdicts[row] = None
-        self._choose(view, self._near_front(genomes), wanted, reasons)
+        self._choose(scores, self._near_front(genomes), wanted, reasons)
         for row, reason in reasons.items():
             decision = Decision.AUDIT if reason == "audit" else Decision.EVALUATE
             before, predictions = verdicts[row], posterior.predictions(row)
@@ -179,12 +179,12 @@ class SurrogateGate:
         return verdicts
 
     def _is_audited(self, genome: Genome) -> bool:
-        """Draw by the design itself: the same at every proposal, and after a resume."""
+        """Draw from a hash of the design: the same at every proposal, and after a resume."""
         text = f"{self._seed} {genome_key(genome)}"
         digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
         return int.from_bytes(digest) / 2**64 < self._audits
 
-    def _view(self, posterior: Posterior) -> _View:
+    def _score(self, posterior: Posterior) -> _Scores:
         model, objectives = self._model, self._problem.objectives
         front = model.costs(model.front())
         pending = [genome for genome, _ in self._pending.values()]
@@ -209,34 +209,32 @@ class SurrogateGate:
         )
         feasible = self._feasible(posterior)
         improvement = feasible * self._non_dominated(means, deviations, front - GAIN, least)
-        # Failures near by make a design less attractive, but are no proof that it fails as well.
+        # Failures nearby make a design less attractive, but do not prove that it fails as well.
         inflated = replace(
             posterior, deviations=wide, success=(posterior.success > 0).astype(float)
         )
         dominated = 1 - self._feasible(inflated) * self._non_dominated(means, widened, front, least)
         optimistic = np.maximum(means - OPTIMISM * deviations, least)
-        last = (posterior.success <= 0.5).astype(int) + posterior.impossible
-        return _View(optimistic, front, reached, improvement, dominated, feasible > 0.5, last)
+        tier = (posterior.success <= 0.5).astype(int) + posterior.impossible
+        return _Scores(optimistic, front, reached, improvement, dominated, feasible > 0.5, tier)
 
     def _non_dominated(
         self, means: FloatArray, deviations: FloatArray, front: FloatArray, least: FloatArray
     ) -> FloatArray:
-        """Count the draws in which no member of the front dominates, shape (proposals,)."""
+        """Estimate the probability that no member of the front dominates, shape (proposals,)."""
         if not len(front):
             return np.ones(len(means))
         count = np.zeros(len(means))
-        # One row an objective: numpy goes along few long rows faster than along many short ones.
         members, means, deviations = (x.T.copy() for x in (front, means, deviations))
         least = least[:, None]
         for draw in self._draws:
             points = np.maximum(means + draw[:, None] * deviations, least)[:, None, :]
-            no_worse, better = members[:, :, None] <= points, members[:, :, None] < points
-            count += ~(no_worse.all(axis=0) & better.any(axis=0)).any(axis=0)
+            count += ~dominates(members[:, :, None], points).any(axis=0)
         share: FloatArray = count / DRAWS
         return share
 
     def _feasible(self, posterior: Posterior) -> FloatArray:
-        """Probability of having values and keeping every constraint, shape (proposals,)."""
+        """Probability of having values and meeting every constraint, shape (proposals,)."""
         probability = posterior.success.copy()
         for constraint in self._problem.constraints:
             mean = posterior.means[constraint.metric]
@@ -255,39 +253,39 @@ class SurrogateGate:
         return np.array([((codes != code).sum(axis=1) <= 1).any() for code in own])
 
     def _choose(
-        self, view: _View, near: NDArray[np.bool_], wanted: int, reasons: dict[int, str]
+        self, scores: _Scores, near: NDArray[np.bool_], wanted: int, reasons: dict[int, str]
     ) -> None:
         """Add to ``reasons`` until as many as wanted have one."""
-        optimistic = view.optimistic
+        optimistic = scores.optimistic
         likely_feasible = np.array(
-            [r for r in _rows(view.likely_feasible) if r not in reasons], dtype=int
+            [r for r in _rows(scores.likely_feasible) if r not in reasons], dtype=int
         )
         edge = [
             int(row)
             for row in likely_feasible[non_dominated(optimistic[likely_feasible])]
-            if not (view.front - GAIN <= optimistic[row]).all(axis=1).any()
+            if not (scores.front - GAIN <= optimistic[row]).all(axis=1).any()
         ]
         # One design at a time (an asynchronous search) takes the two halves in turn.
         turn = len(self._model.evaluations) + len(self._pending)
         spread = (max(0, wanted - len(reasons)) + turn % 2) // 2
         weight = np.where(near, 1.0, OFF_FRONT_WEIGHT)
-        reached = view.reached
+        reached = scores.reached
         while edge and spread:
             gaps = np.square(optimistic[edge][:, None, :] - reached).sum(axis=2)
             row = edge.pop(int((weight[edge] * gaps.min(axis=1, initial=np.inf)).argmax()))
             reasons[row] = "spread along the predicted front"
             reached = np.vstack([reached, optimistic[row]])
             spread -= 1
-        appeal = weight * view.improvement
-        # When nothing is left that might enter the front, the least hopeless come first. Where
-        # evaluations keep failing, it takes more than a promise: only what is left over goes there.
-        for row in map(int, np.lexsort((optimistic.sum(axis=1), -appeal, view.last))):
+        appeal = weight * scores.improvement
+        # Proposals that cannot enter the front come in the order of their costs. Those that are
+        # likely to fail come last, whatever is predicted of them.
+        for row in map(int, np.lexsort((optimistic.sum(axis=1), -appeal, scores.tier))):
             if len(reasons) >= wanted:
                 return
             if row not in reasons:
                 place = "next to the front" if near[row] else "away from the front"
                 reasons[row] = (
-                    f"enters the front with probability {view.improvement[row]:.3f}, {place}"
+                    f"enters the front with probability {scores.improvement[row]:.3f}, {place}"
                 )
 
 

@@ -1,4 +1,4 @@
-"""The posterior of designs that a search has not evaluated: what it expects, and how surely."""
+"""The posterior of designs that were not evaluated: what is expected of them, and how surely."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from numpy.typing import NDArray
 from evonas.derived import derivation_order, propagate
 from evonas.evaluation import evaluate
 from evonas.memory import Memory
+from evonas.one_hot import OneHot
 from evonas.pareto import non_dominated
-from evonas.places import Places
-from evonas.problem import Problem
+from evonas.problem import Problem, objective_costs
 from evonas.protocols import Surrogate
 from evonas.records import Candidate, Evaluation, Prediction, Status, Task
 from evonas.space import FloatArray, Genome, genome_key
 
 ENOUGH = 10
-"""Evaluations from which on designs are predicted."""
+"""Number of evaluations from which on designs are predicted."""
 
 OPTIMISM = 0.5
-"""Standard deviations by which predictions are taken as better than their mean."""
+"""Number of standard deviations by which an optimistic prediction is better than its mean."""
 
 TINY = 1e-12
 """Least standard deviation of a prediction; 0 marks a value that is known."""
 
 NEAREST = 5
-"""Evaluated designs that say how likely one next to them has values."""
+"""Number of nearest neighbours that estimate how likely a design has values."""
 
 Pairs = list[tuple[float, float]]
 """Mean and standard deviation of every metric that objectives and constraints need."""
@@ -41,7 +41,7 @@ class Posterior:
     Args:
         means: Metric -> array of shape (n,), in the metric's unit.
         deviations: Metric -> array of shape (n,), standard deviations.
-        success: Shape (n,): probability of having values; 0 where it is known that there are none.
+        success: Probability of having values, shape (n,); 0 where it is known that there are none.
     """
 
     means: Mapping[str, FloatArray]
@@ -72,8 +72,8 @@ class PosteriorModel:
     finish.
 
     Args:
-        problem: What is searched.
-        surrogate: Predicts the expensive metrics.
+        problem: The problem to search.
+        surrogate: Surrogate that predicts the expensive metrics.
     """
 
     def __init__(self, problem: Problem, surrogate: Surrogate) -> None:
@@ -82,8 +82,8 @@ class PosteriorModel:
         self._memory = Memory(problem)
         self._evaluations: list[Evaluation] = []
         self._failures: list[Evaluation] = []
-        self._place = Places(problem.space)
-        self._places: FloatArray | None = None
+        self._one_hot = OneHot(problem.space)
+        self._vectors: FloatArray | None = None
         self._fitted = 0
         self._cache: dict[str, Pairs | None] = {}
         needed = [o.metric for o in problem.objectives] + [c.metric for c in problem.constraints]
@@ -108,7 +108,7 @@ class PosteriorModel:
         return self._evaluations
 
     def observe(self, evaluations: Iterable[Evaluation]) -> None:
-        """Learn from evaluations; failures have no values, and teach where others may fail."""
+        """Learn from evaluations; those without values teach where others may fail."""
         for evaluation in evaluations:
             if all(name in evaluation.values for name in self._metrics):
                 self._memory.add(evaluation)
@@ -117,7 +117,7 @@ class PosteriorModel:
                 self._failures.append(evaluation)
         for seen in (self._evaluations, self._failures):
             seen.sort(key=lambda evaluation: evaluation.candidate.id)
-        self._places = None
+        self._vectors = None
 
     def initial_design(self, genomes: Sequence[Genome], n: int) -> list[Genome]:
         """Choose the designs to begin with."""
@@ -129,22 +129,24 @@ class PosteriorModel:
         return [feasible[i] for i in non_dominated(self.costs(feasible))]
 
     def costs(self, evaluations: Sequence[Evaluation]) -> FloatArray:
-        """Return objectives as costs, shape (evaluations, objectives)."""
-        objectives = self._problem.objectives
-        rows = [[o.sign * e.values[o.metric] for o in objectives] for e in evaluations]
-        return np.array(rows).reshape(len(rows), len(objectives))
+        """Return objectives as costs; see :func:`evonas.problem.objective_costs`."""
+        return objective_costs(self._problem.objectives, evaluations)
 
     def least_costs(self) -> FloatArray:
-        """Bound the objectives as costs from below, shape (objectives,).
+        """Bound costs from below, shape (objectives,).
 
-        What is minimised and was never negative, as times and sizes are, never will be.
+        An objective to minimise that was never negative, such as a time, is taken to be never so.
         """
         seen = self.costs(self._evaluations)
         minimised = np.array([objective.sign > 0 for objective in self._problem.objectives])
         return np.where(minimised & (seen >= 0).all(axis=0), 0.0, -np.inf)
 
     def posterior(self, genomes: Sequence[Genome]) -> Posterior:
-        """Predict designs; the model must be ready."""
+        """Predict designs; the model must be :attr:`ready`.
+
+        Args:
+            genomes: Designs, in canonical form.
+        """
         if self._fitted != len(self._evaluations):
             self._fit()
         keys = [genome_key(genome) for genome in genomes]
@@ -161,17 +163,18 @@ class PosteriorModel:
         )
 
     def _success(self, genomes: Sequence[Genome]) -> FloatArray:
-        """Estimate how likely designs have values by those nearest to them, shape (n,).
+        """Estimate how likely designs have values, shape (n,).
 
-        The share of successes among nearest neighbours, shrunk towards a half as if by one more of
-        them, so that it is never 0 or 1; 1 as long as nothing has failed.
+        This is the share of successes among the nearest neighbours, weighted by inverse distance
+        and shrunk towards a half as if by one more of them, so that it is never 0 or 1. As long as
+        nothing has failed, it is 1.
         """
         if not self._failures:
             return np.ones(len(genomes))
-        if self._places is None:  # Looking ahead asks many times between two observations.
+        if self._vectors is None:  # Looking ahead asks many times between two observations.
             seen = (*self._evaluations, *self._failures)
-            self._places = self._placed([evaluation.candidate.genome for evaluation in seen])
-        own, others = self._placed(genomes), self._places
+            self._vectors = self._encode([evaluation.candidate.genome for evaluation in seen])
+        own, others = self._encode(genomes), self._vectors
         products = 2 * np.einsum("nc,mc->nm", own, others)
         squares = np.square(own).sum(axis=1)[:, None] + np.square(others).sum(axis=1) - products
         few = min(NEAREST, len(others))
@@ -183,11 +186,11 @@ class PosteriorModel:
         share: FloatArray = (successes + 0.5) / (few + 1)
         return share
 
-    def _placed(self, genomes: Sequence[Genome]) -> FloatArray:
-        return self._place(self._problem.space.encode(genomes))
+    def _encode(self, genomes: Sequence[Genome]) -> FloatArray:
+        return self._one_hot(self._problem.space.encode(genomes))
 
     def _predict(self, genomes: Sequence[Genome]) -> list[Pairs | None]:
-        """Give mean and deviation of every metric; ``None`` for a design that has no values."""
+        """Predict mean and deviation of every metric; ``None`` for a design that has no values."""
         predicted = self._surrogate.predict(genomes, self._expensive) if self._expensive else {}
         known = [self._known(genome) for genome in genomes]
         there = [row for row, values in enumerate(known) if values is not None]
@@ -223,14 +226,14 @@ class PosteriorModel:
         return known
 
     def forget(self) -> None:
-        """Forget predictions, which are kept to be asked for twice in a round of proposals.
+        """Forget predictions, which are cached within a round of proposals.
 
-        Between rounds nothing is kept, so that a search that is resumed goes on from the same.
+        Nothing is kept between rounds, so that a resumed search goes on as one without a break.
         """
         self._cache.clear()
 
     def _fit(self) -> None:
-        # Free designs share the expensive values of one that was evaluated: they teach nothing new.
+        # Free designs share their expensive values with an evaluated one, and teach nothing new.
         rows = [row for row in self._evaluations if row.source is None]
         values = {name: np.array([row.values[name] for row in rows]) for name in self._expensive}
         if values:

@@ -1,1 +1,1 @@
-"""What carries a search out: its settings, the loop, and how it is started and resumed."""
+"""The search: its settings, its loop, and how it is started and resumed."""

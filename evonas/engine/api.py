@@ -1,4 +1,4 @@
-"""Start and resume searches: puts the parts together that a search is made of."""
+"""Start and resume searches: put the parts together that a search is made of."""
 
 from __future__ import annotations
 
@@ -59,14 +59,15 @@ def search(
 
     Args:
         problem: The problem to search.
-        settings: Parameters of the search; those that follow as keywords take their place.
-        out: The run's directory; left out, the run is kept in memory.
-        overwrite: Replace a run that is there, as soon as this one is ready to begin.
-        files: Texts to keep in the run's directory, by the names of their files.
-        reference: How ``resume`` finds the problem again (:func:`evonas.references.load_problem`).
-        options: The options that go with it.
-        observer: Told how the search goes.
-        report: Told what is going on, in words.
+        settings: Parameters of the search; keywords that follow take their place.
+        out: Directory of the run; left out, the run is kept in memory.
+        overwrite: Whether to replace a run that is there, once this one is ready to begin.
+        files: Texts to keep in the run's directory: file name -> content.
+        reference: Reference by which :func:`resume` makes the problem again, see
+            :func:`evonas.references.load_problem`; left out, it has to be passed again.
+        options: Options with which it makes the problem again.
+        observer: Observer that is told how the search goes.
+        report: Function that is called with lines of text about what is going on.
         **parameters: Parameters of the search, as those of :class:`SearchSettings`.
 
     ``surrogate`` may also be a registered name, or a factory that is called with the problem;
@@ -134,17 +135,21 @@ def resume(
     to a cluster start from their defaults.
 
     Args:
-        directory: The run's directory.
-        problem: Needed only when the run was started with a problem object.
-        surrogate: Needed only when the run was started with a factory.
-        observer: Told how the search goes.
-        report: Told what is going on, in words.
+        directory: Directory of the run.
+        problem: The problem; needed only when the run was started with a problem object.
+        surrogate: Factory of the surrogate; needed only when the run was started with a factory.
+        observer: Observer that is told how the search goes.
+        report: Function that is called with lines of text about what is going on.
         **parameters: Parameters of the search that change.
+
+    Returns:
+        The run, with its ``front``.
 
     Raises:
         RunError: There is no such run, another process is writing to it, its problem changed, or
             it was started with a factory that has to be passed again.
-        UsageError: A parameter is unknown, or one that a run keeps for good.
+        UsageError: A parameter is unknown or wrong, or cannot change in a resumed run.
+        WorkError: The work failed; what was committed is kept.
     """
     directory = Path(directory)
     journal = Journal.open(directory)
@@ -192,7 +197,7 @@ def _check_probes(problem: Problem, settings: SearchSettings) -> None:
 
 
 def _strategy(problem: Problem, settings: SearchSettings) -> tuple[Optimizer, Gate]:
-    """Make the optimizer and the gate: NSGA-II alone, or looking ahead on a surrogate."""
+    """Make the optimizer and the gate: plain NSGA-II, or one that looks ahead on a surrogate."""
     population, seed, surrogate = settings.population, settings.seed, settings.surrogate
     if not surrogate:
         return NSGA2(problem, population, seed), EvaluateAll()
@@ -214,6 +219,7 @@ def _go(
     observer: Observer | None,
     report: Report,
 ) -> None:
+    """Search, and measure the final metrics of the front."""
     with StopRequest(report, settings.grace) as stop:
         progress = Search(
             problem=problem,
@@ -251,7 +257,7 @@ def _score_front(problem: Problem, journal: Journal) -> None:
 
 
 def _ended(journal: Journal, directory: Path | None) -> Run:
-    """Let go of the run, so that others may resume it while this process looks at it."""
+    """Open the run for reading, so that others may resume it while this process looks at it."""
     if directory is None:
         return Run(journal, None)
     journal.close()
@@ -271,7 +277,7 @@ def _check_json(options: Mapping[str, object]) -> None:
 
 
 def _known(now: Any, before: Any) -> Any:
-    """Leave out of descriptions of metrics, say, what runs of earlier versions do not hold."""
+    """Leave out of a description what runs of earlier versions do not hold."""
     if not isinstance(now, list) or not isinstance(before, list) or len(now) != len(before):
         return now
     return [
@@ -283,7 +289,7 @@ def _known(now: Any, before: Any) -> Any:
 def _check_same(directory: Path, before: Mapping[str, Any], problem: Problem) -> None:
     now = json.loads(json.dumps(problem.describe()))
     for part in ("space", "metrics", "objectives", "constraints", "probes", "kits", "data"):
-        # Older runs lack some, and not every problem has data of its own.
+        # Older runs lack some of these, and not every problem has data of its own.
         if part in before and part in now and _known(now[part], before[part]) != before[part]:
             what = "fitted device" if part == "kits" else part
             raise RunError(

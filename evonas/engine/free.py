@@ -1,7 +1,7 @@
-"""Free designs: those whose expensive metrics are all known from a design that was evaluated.
+"""Free designs: those whose expensive metrics are all known from another design.
 
-Where the error of a network does not depend on its split point, say, all split points are known
-with the first one. Such designs are looked at after each evaluation, and cost none.
+Where, say, the error of a network does not depend on its split point, evaluating one split point
+tells the error of all others. Such designs are looked at after each evaluation, at no cost.
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ from evonas.records import Candidate, Evaluation, Status, Task
 from evonas.space import FloatArray, Gene, Genome, Real, Value, genome_key
 
 LIMIT = 256
-"""Designs that are looked at after one evaluation, at most; of more, as many are drawn."""
+"""Largest number of free designs that are looked at after one evaluation; of more, this many are
+drawn at random."""
 
 
 class FreeDesigns:
     """Finds the free designs that join the front.
 
     Which designs are free follows from a problem and an evaluation alone, so that a run that is
-    resumed finds the same ones. Genes are gone through that are discrete and on which no expensive
-    metric of the evaluated design depends (:meth:`evonas.Problem.memory_key`).
+    resumed finds the same ones. They differ from the evaluated design in discrete genes on which
+    none of its expensive metrics depends (:meth:`evonas.Problem.memory_key`).
 
     Args:
-        problem: The problem that is searched.
-        memory: Values of cheap metrics that need not be computed again.
+        problem: The problem to search.
+        memory: Memory with the cheap metrics that need not be computed again.
     """
 
     def __init__(self, problem: Problem, memory: Memory) -> None:
@@ -60,10 +61,10 @@ class FreeDesigns:
         """List the free designs that share all expensive metrics with an evaluated one.
 
         Args:
-            evaluation: Its expensive metrics have values.
+            evaluation: Evaluation whose expensive metrics have values.
 
         Returns:
-            Canonical genomes that differ, at most :data:`LIMIT`; the evaluated one is left out.
+            Different canonical genomes, at most :data:`LIMIT`; the evaluated one is left out.
         """
         genome = evaluation.candidate.genome
         genes = self._free_genes(genome)
@@ -86,12 +87,12 @@ class FreeDesigns:
         """Begin to look at the free designs around evaluations, in the order of proposal.
 
         Args:
-            evaluations: What was evaluated since the last look.
-            seen: Keys of designs that are left out.
+            evaluations: Evaluations since the last look.
+            seen: Keys of designs to leave out.
 
         Returns:
-            What a runner must compute first: cheap metrics that are not in memory. The candidates
-            have negative ids, since most of them will never be a part of the run.
+            Tasks that a runner must finish first, for cheap metrics that are not in memory. Their
+            candidates have negative ids, since most of them will never be a part of the run.
         """
         new: dict[str, tuple[Evaluation, Genome]] = {}
         for evaluation in sorted(evaluations, key=lambda e: e.candidate.id):
@@ -111,7 +112,7 @@ class FreeDesigns:
         return tasks
 
     def take(self, evaluation: Evaluation) -> None:
-        """Take what a runner has computed; a design of which that failed is forgotten."""
+        """Take an evaluation of such a task; if it failed, the design is forgotten."""
         row = self._running.pop(evaluation.candidate.id)
         values = self._values[row]
         if evaluation.status is not Status.OK:
@@ -124,8 +125,8 @@ class FreeDesigns:
 
         Args:
             front: Costs of the front's members, shape (members, objectives).
-            first: The id of the first one.
-            batch: The batch that they are written down with.
+            first: Id of the first design that joins.
+            batch: Batch that the designs are recorded with.
 
         Returns:
             Feasible designs whose costs differ from one another and from those of the front, in
@@ -163,7 +164,7 @@ class FreeDesigns:
         return found
 
     def sources(self, evaluation: Evaluation) -> dict[str, int]:
-        """Say which values of a free design were measured of another: metric -> candidate."""
+        """Say which values of a free design were measured of another: metric -> its candidate."""
         if evaluation.source is None:
             return {}
         return dict.fromkeys(self._expensive, evaluation.source)
@@ -175,7 +176,7 @@ class FreeDesigns:
         return add_derived(self._problem, table)
 
     def _keys(self, genome: Genome) -> list[str]:
-        """What each expensive metric depends on."""
+        """Keys of what each expensive metric depends on."""
         memory_key = self._problem.memory_key
         return [genome_key(memory_key(name, genome)) for name in self._expensive]
 
@@ -185,7 +186,7 @@ class FreeDesigns:
         used: set[str] = set()
         for name in self._expensive:
             used.update(self._problem.memory_key(name, genome))
-        # A key of something else than genes may follow from any of them.
+        # A key that holds anything else than genes may follow from any of them.
         if not self._expensive or not used <= set(space.names):
             return []
         free: dict[str, Gene] = {}
@@ -196,7 +197,7 @@ class FreeDesigns:
         return list(free.values())
 
     def _choices(self, genes: Sequence[Gene], seed: int) -> list[Genome]:
-        """List the combinations of the genes' values, or draw as many as are looked at."""
+        """List all combinations of the genes' values, or draw as many as are looked at."""
         sizes = [int(gene.size) for gene in genes]
         total = prod(sizes)
         numbers: Sequence[int] = range(total)

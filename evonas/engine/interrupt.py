@@ -1,4 +1,4 @@
-"""Ctrl-C once finishes what is running; twice stops at once."""
+"""Ctrl-C: once finishes what is running, twice stops at once."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class StopRequest:
     Use as a context manager; outside the main thread it handles no signals.
 
     Args:
-        report: Told when a stop is asked for.
-        grace: Time in seconds that running evaluations are given, for the report; ``None`` is
+        report: Function that is called with a line of text when a stop is asked for.
+        grace: Time in seconds that running evaluations are given, for that line; ``None`` is
             unlimited.
     """
 

@@ -25,28 +25,28 @@ from evonas.run.journal import Journal
 from evonas.space import genome_key
 
 POLL_SECONDS = 0.5
-"""How often the loop looks up from waiting, to notice a stop or the end of its time."""
+"""Time in seconds after which the loop stops waiting, to notice a stop or the end of its time."""
 
 REPORT_SECONDS = 0.2
-"""How often an observer is told, unless working out the hypervolume takes a while by itself."""
+"""Time in seconds between reports to an observer; longer where the hypervolume takes a while."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a search stands.
+    """The progress of a search.
 
     Args:
-        proposed: Designs so far.
-        evaluated: Evaluations so far, failures included.
-        pruned: Designs that the gate has kept from being evaluated.
-        free: Free designs that joined the front, see :mod:`evonas.engine.free`.
-        failed: Evaluations that failed or ran out of time.
-        front_size: Members of the front.
-        hypervolume: Relative to the box of the first evaluations, see
+        proposed: Number of designs proposed so far.
+        evaluated: Number of evaluations so far, failures included.
+        pruned: Number of designs that the gate has pruned.
+        free: Number of free designs that joined the front, see :mod:`evonas.engine.free`.
+        failed: Number of evaluations that failed or ran out of time.
+        front_size: Number of members of the front.
+        hypervolume: Hypervolume relative to the box of the first evaluations, see
             :class:`evonas.pareto.FrontTracker`.
-        seconds: Wall time over all sessions of the run.
+        seconds: Wall time in seconds over all sessions of the run.
         share: Part of the budget that is used, from 0 to 1.
-        state: ``running``, ``finished``, ``exhausted`` or ``stopped``.
+        state: State of the search: ``running``, ``finished``, ``exhausted`` or ``stopped``.
     """
 
     proposed: int
@@ -62,25 +62,25 @@ class Progress:
 
 
 class Observer(Protocol):
-    """Is told how a search goes."""
+    """Something that is told how a search goes, such as a progress bar."""
 
     def update(self, progress: Progress) -> None:
-        """Receive where the search stands; called after steps, and when the search ends."""
+        """Receive the progress; called after some steps, and when the search ends."""
 
 
 class Search:
     """One session of a run: starts it, or continues it from what its journal holds.
 
     Args:
-        problem: Prepared.
-        journal: Open for writing; empty, or of this very run.
-        optimizer: In its initial state; a journal's snapshot is restored into it.
-        gate: Says which candidates are evaluated.
-        runner: Made for the problem; the caller closes it.
+        problem: The problem, prepared.
+        journal: Journal that is open for writing: empty, or of this run.
+        optimizer: Optimizer in its initial state; the journal's snapshot is restored into it.
+        gate: Gate that decides which proposals are evaluated.
+        runner: Runner made for the problem; the caller closes it.
         settings: Parameters of the search, resolved for the runner. What has not finished when
             their ``grace`` ends is evaluated again by a later session.
-        stop: Asked before every step whether to finish what runs and end.
-        observer: Told how it goes.
+        stop: Request to stop; looked at before every step.
+        observer: Observer that is told how the search goes.
     """
 
     def __init__(
@@ -189,7 +189,7 @@ class Search:
             self._dispatch(candidate)
 
     def _restore_explored(self, evaluations: Sequence[Evaluation]) -> None:
-        """Leave out again the free designs that were looked at and did not join the front."""
+        """Leave out the free designs that were looked at before and did not join the front."""
         explored = evaluations[: self._journal.meta().get("explored", 0)]
         self._unexplored = [e for e in evaluations[len(explored) :] if e.source is None]
         for evaluation in explored:
@@ -262,7 +262,7 @@ class Search:
         self._report()
 
     def _remember(self, key: str, pruned: bool) -> None:
-        """Note a verdict; what was pruned may be evaluated later, when nothing better is left."""
+        """Note a verdict; a pruned design may be evaluated later, when nothing better is left."""
         if pruned:
             self._pruned.add(key)
         else:
@@ -270,7 +270,7 @@ class Search:
             self._seen.add(key)
 
     def _dispatch(self, candidate: Candidate) -> None:
-        """Submit what is not in memory; wait while another candidate is measuring it."""
+        """Submit metrics that are not in memory; wait while another candidate is measuring them."""
         known = self._memory.recall(candidate.genome)
         missing = tuple(m.name for m in self._problem.measured_metrics if m.name not in known)
         if not missing:
@@ -282,7 +282,7 @@ class Search:
             self._runner.submit([Task(candidate, missing)])
 
     def _record(self, finished: Sequence[Evaluation]) -> None:
-        """Commit evaluations; only then tell anybody of them."""
+        """Commit evaluations, and only then let the optimizer and the gate learn from them."""
         for evaluation in finished:
             if evaluation.candidate.id < 0:
                 self._free.take(evaluation)
@@ -302,7 +302,7 @@ class Search:
             self._dispatch(candidate)
 
     def _learn(self, evaluations: Sequence[Evaluation]) -> None:
-        """Tell everybody of evaluations that were committed."""
+        """Let all parts of the search learn from evaluations that were committed."""
         for evaluation in evaluations:
             self._note(evaluation)
         self._untold.extend(evaluations)
@@ -341,7 +341,7 @@ class Search:
         self._learn(joining)
 
     def _complete(self, evaluation: Evaluation) -> tuple[Evaluation, dict[str, int]]:
-        """Add the values read from memory and the derived ones, and judge the constraints."""
+        """Add values from memory and derived ones, and judge the constraints."""
         if evaluation.status is not Status.OK:
             return evaluation, {}
         known = self._memory.recall(evaluation.candidate.genome)
@@ -366,7 +366,7 @@ class Search:
             self._failed += 1
 
     def _tell(self) -> None:
-        """Tell the optimizer what it has not heard; never a failure."""
+        """Tell the optimizer of new evaluations, those without values left out."""
         untold, self._untold = self._untold, []
         self._told += len(untold)
         if not self._asynchronous:

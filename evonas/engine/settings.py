@@ -196,8 +196,8 @@ class SearchSettings(BaseModel):
         """Return settings with other values.
 
         Args:
-            written: Says how the caller wrote a parameter's name, for messages.
-            **changes: The parameters to change.
+            written: Function that maps a parameter's name to how the caller wrote it, for messages.
+            **changes: Parameters to change.
 
         Raises:
             UsageError: A parameter is unknown, of the wrong type, or out of its bounds.
@@ -212,8 +212,8 @@ class SearchSettings(BaseModel):
         forgotten.
 
         Args:
-            written: Says how the caller wrote a parameter's name, for messages.
-            **changes: The parameters to change.
+            written: Function that maps a parameter's name to how the caller wrote it, for messages.
+            **changes: Parameters to change.
 
         Raises:
             UsageError: A parameter is wrong, or it is one that a run keeps.
@@ -242,7 +242,7 @@ class SearchSettings(BaseModel):
         """Number of evaluations at which the search ends.
 
         Args:
-            known: How many of the budget were made before it began.
+            known: Number of evaluations of the budget that were made before the search began.
         """
         limits = [float("inf")]
         if self.evaluations is not None:
@@ -281,11 +281,11 @@ RIGHT = {
 
 
 def load_runner(settings: SearchSettings, written: Callable[[str], str] = str) -> RunnerFactory:
-    """Load the runner, and check that it takes what it is told.
+    """Load the runner, and check that it takes the parameters that are set.
 
     Args:
-        settings: They name the runner.
-        written: Says how the caller wrote a parameter's name, for messages.
+        settings: Settings that name the runner.
+        written: Function that maps a parameter's name to how the caller wrote it, for messages.
 
     Raises:
         PluginError: There is no such runner, or it does not load.
@@ -308,11 +308,11 @@ def read_settings(stored: Mapping[str, Any]) -> SearchSettings:
     """Read the settings that a journal keeps, those of earlier versions included.
 
     Args:
-        stored: The journal's ``settings``. Earlier ones have ``opening``, ``runner_options`` and a
+        stored: Settings from a journal. Earlier ones have ``opening``, ``runner_options`` and a
             mapping ``budget``, and ``None`` for a runner that was a factory.
 
     Raises:
-        RunError: They were written by another version, or are corrupt.
+        RunError: The settings were written by another version, or are corrupt.
     """
     settings = dict(stored)
     if "budget" in settings:

@@ -1,1 +1,1 @@
-"""What proposes designs."""
+"""Optimizers, which propose designs."""

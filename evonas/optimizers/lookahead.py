@@ -17,19 +17,22 @@ from evonas.records import Candidate, Evaluation, Status
 from evonas.space import Choice, FloatArray, Genome, Integer, Space, genome_key
 
 GENERATIONS = 25
-"""How far it looks ahead."""
+"""Number of generations that it looks ahead."""
 
 POOL = 1000
-"""Random designs that the opening is chosen from, besides a Latin hypercube."""
+"""Number of random designs that the initial design is chosen from, besides a Latin hypercube."""
 
 REAL_STEP = 0.05
 """Standard deviation of the step to a neighbour in a real gene, as a share of its range."""
 
 
-def opening_designs(space: Space, n: int, rng: np.random.Generator) -> FloatArray:
-    """Spread designs over a space: a Latin hypercube (McKay, Beckman and Conover 1979).
+def latin_hypercube(space: Space, n: int, rng: np.random.Generator) -> FloatArray:
+    """Draw a Latin hypercube (McKay, Beckman and Conover 1979): genes take values equally often.
 
-    Each gene takes its values equally often.
+    Args:
+        space: The space to draw from.
+        n: Number of designs to draw.
+        rng: Random number generator.
 
     Returns:
         Encoded vectors of shape (n, number of genes).
@@ -44,13 +47,17 @@ def opening_designs(space: Space, n: int, rng: np.random.Generator) -> FloatArra
 
 
 def extremes(space: Space, rng: np.random.Generator) -> FloatArray:
-    """Make the designs with all genes at their lowest, and all at their highest value.
+    """Make the design with all genes at their lowest value, and that with all at their highest.
 
-    Choices of numbers have an order; those of anything else are drawn at random.
+    Choices among numbers are ordered; other choices are drawn at random.
+
+    Args:
+        space: The space that is searched.
+        rng: Random number generator.
 
     Returns:
-        Encoded vectors of shape (2, number of genes), or (0, number of genes) in a space in which
-        nothing has an order.
+        Encoded vectors of shape (2, number of genes), or (0, number of genes) where no gene is
+        ordered.
     """
     codes = space.sample(2, rng)
     ordered = False
@@ -68,8 +75,13 @@ def extremes(space: Space, rng: np.random.Generator) -> FloatArray:
 def neighbours(space: Space, genomes: Sequence[Genome], rng: np.random.Generator) -> FloatArray:
     """Change one gene of each genome in every way.
 
-    A choice takes every other option, an integer goes one up and down, and a real gene takes one
-    normal step of a twentieth of its range.
+    A choice takes every other option, an integer goes one up and one down, and a real gene takes a
+    normally distributed step.
+
+    Args:
+        space: The space that is searched.
+        genomes: Designs, in canonical form.
+        rng: Random number generator.
 
     Returns:
         Encoded vectors of shape (number of neighbours, number of genes).
@@ -94,39 +106,44 @@ def neighbours(space: Space, genomes: Sequence[Genome], rng: np.random.Generator
 class LookAhead:
     """An :class:`evonas.protocols.Optimizer` that proposes what NSGA-II would find later.
 
-    Each ask starts NSGA-II from everything evaluated, runs it together with a Pareto local search
-    for some generations in which predictions stand in for evaluations, and proposes the neighbours
-    of the front and the designs they came across. Where there are no more designs than are asked
-    for, it proposes them all. It begins with the extremes of the space, and what the surrogate
-    chooses from a Latin hypercube and random designs. It keeps no state but a count and its seed:
-    what it knows is in the posterior's model.
+    The initial design is the extremes of the space, and what the surrogate chooses from a Latin
+    hypercube and random designs. Each later ask starts NSGA-II from all evaluations, and runs it
+    together with a Pareto local search for some generations in which predictions take the place of
+    evaluations. It proposes neighbours of the front, and the designs that this search came across.
+    Where there are no more designs than are asked for, it proposes them all. Its state is a count
+    and a seed: evaluations reach it through the model.
 
     Args:
-        problem: What is searched.
-        model: Predicts designs, and holds what was evaluated.
-        population: Survivors of every generation.
+        problem: The problem to search.
+        model: Model that predicts designs, and holds what was evaluated.
+        population: Number of survivors of every generation.
         seed: Seed of the random number generator.
-        opening: How many designs to begin with.
+        initial_designs: Number of designs to begin with.
 
     Raises:
         UsageError: The population is smaller than 2.
     """
 
     def __init__(
-        self, problem: Problem, model: PosteriorModel, population: int, seed: int, opening: int
+        self,
+        problem: Problem,
+        model: PosteriorModel,
+        population: int,
+        seed: int,
+        initial_designs: int,
     ) -> None:
         check_population(population)
         self._problem = problem
         self._model = model
         self._population = population
         self._seed = seed
-        self._opening = opening
+        self._initial_designs = initial_designs
         self._asks = 0
-        self._begun: dict[str, Genome] = {}
+        self._initial: dict[str, Genome] = {}
         self._catalogue = Catalogue(problem)
 
     def ask(self, n: int, seen: Container[str]) -> list[Genome]:
-        """Propose up to ``n`` unseen canonical genomes, the most promising kinds first."""
+        """Propose up to ``n`` unseen canonical genomes; see the protocol."""
         self._asks += 1
         rng = np.random.default_rng([self._seed, self._asks])
         found: dict[str, Genome] = {}
@@ -134,7 +151,7 @@ class LookAhead:
             self._add(self._catalogue.codes, seen, found)
             return list(found.values())
         if not self._model.ready:
-            found = {key: g for key, g in self._first().items() if key not in seen}
+            found = {key: g for key, g in self._initial_design().items() if key not in seen}
             ahead = self._nsga2(rng)
         else:
             front = [evaluation.candidate.genome for evaluation in self._model.front()]
@@ -146,39 +163,39 @@ class LookAhead:
                 found[genome_key(genome)] = genome
         return list(found.values())[:n]
 
-    def _first(self) -> dict[str, Genome]:
+    def _initial_design(self) -> dict[str, Genome]:
         """Choose the designs to begin with; the same at every ask."""
-        if not self._begun:
+        if not self._initial:
             space, rng = self._problem.space, np.random.default_rng([self._seed, 0])
             pool: dict[str, Genome] = {}
-            self._add(opening_designs(space, self._opening, rng), (), pool)
+            self._add(latin_hypercube(space, self._initial_designs, rng), (), pool)
             self._add(space.sample(POOL, rng), (), pool)
-            chosen = self._model.initial_design(list(pool.values()), self._opening)
-            self._add(extremes(space, rng), (), self._begun, self._opening)
+            chosen = self._model.initial_design(list(pool.values()), self._initial_designs)
+            self._add(extremes(space, rng), (), self._initial, self._initial_designs)
             for genome in chosen:
-                if len(self._begun) < self._opening:
-                    self._begun.setdefault(genome_key(genome), genome)
-        return self._begun
+                if len(self._initial) < self._initial_designs:
+                    self._initial.setdefault(genome_key(genome), genome)
+        return self._initial
 
     def _look_ahead(
         self, n: int, seen: Container[str], found: dict[str, Genome], rng: np.random.Generator
     ) -> NSGA2:
         """Add to ``found`` what NSGA-II and a local search come across on predictions.
 
-        Each generation is made half by variation and half of neighbours of the designs that are
-        predicted best so far: variation alone leaves many of those undiscovered.
+        Half of each generation comes from variation, and half are neighbours of the designs with
+        the best predictions so far, many of which variation alone would miss.
         """
         ahead = self._nsga2(rng)
         ahead.tell(self._model.evaluations)
         least = self._model.least_costs()
-        hoped = self._expected(list(found.values()), least)
-        ahead.tell(hoped)
+        predicted = self._predict(list(found.values()), least)
+        ahead.tell(predicted)
         size = max(self._population, n // GENERATIONS)
         for _ in range(GENERATIONS):
             if len(found) >= n:
                 break
-            hoped = [hoped[i] for i in non_dominated(self._model.costs(hoped))]
-            best = [evaluation.candidate.genome for evaluation in hoped]
+            predicted = [predicted[i] for i in non_dominated(self._model.costs(predicted))]
+            best = [evaluation.candidate.genome for evaluation in predicted]
             new: dict[str, Genome] = {}
             codes = rng.permutation(neighbours(self._problem.space, best, rng))
             self._add(codes, _Union(seen, found), new, size // 2)
@@ -187,17 +204,17 @@ class LookAhead:
             if not new:
                 break
             found.update(new)
-            latest = self._expected(list(new.values()), least)
+            latest = self._predict(list(new.values()), least)
             ahead.tell(latest)
-            hoped += latest
+            predicted += latest
         return ahead
 
     def _nsga2(self, rng: np.random.Generator) -> NSGA2:
         seed = int(rng.integers(2**31))
         return NSGA2(self._problem, self._population, seed, (), self._catalogue)
 
-    def _expected(self, genomes: Sequence[Genome], least: FloatArray) -> list[Evaluation]:
-        """Make the evaluations that the model hopes for, no cost below the least possible."""
+    def _predict(self, genomes: Sequence[Genome], least: FloatArray) -> list[Evaluation]:
+        """Make evaluations of optimistic predictions, no cost below the least possible one."""
         posterior = self._model.posterior(genomes)
         values = dict(posterior.means)
         for objective, bound in zip(self._problem.objectives, least, strict=True):
@@ -229,7 +246,7 @@ class LookAhead:
                 key, found[key] = design
 
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
-        """Do nothing: evaluations come through the posterior's model."""
+        """Do nothing: evaluations reach it through the model."""
 
     def state(self) -> dict[str, Any]:
         """Return the seed and the number of asks."""
@@ -238,7 +255,7 @@ class LookAhead:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue exactly where :meth:`state` was taken."""
         self._seed, self._asks = state["seed"], state["asks"]
-        self._begun = {}
+        self._initial = {}
 
 
 class _Union:

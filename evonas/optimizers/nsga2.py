@@ -1,8 +1,8 @@
 """NSGA-II (Deb et al. 2002) through pymoo's ask and tell, over an encoded space of mixed genes.
 
-pymoo keeps the population, the mating selection, the survival by rank and crowding and the
-constraint handling. Ours are the variation operators, the rule that no design is proposed twice,
-and the state as JSON.
+The population, the mating selection, the survival by rank and crowding and the constraint handling
+are pymoo's. The variation operators, the rule that no design is proposed twice and the state as
+JSON are made here.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ from pymoo.core.termination import NoTermination
 
 from evonas.errors import UsageError
 from evonas.optimizers.catalogue import Catalogue
-from evonas.problem import Problem
+from evonas.problem import Problem, objective_costs
 from evonas.records import Evaluation
 from evonas.space import Choice, FloatArray, Genome, Integer, Real, Space
 
 ENUMERABLE = 100_000
-"""Spaces of at most this many designs are listed when mating finds too little unseen."""
+"""Largest number of designs that are listed when mating finds too few unseen ones."""
 
 DRAWS = 50
-"""Random designs drawn per design wanted before a space is taken for exhausted."""
+"""Number of random designs that are drawn for each one wanted before a space is taken for
+exhausted."""
 
 
 def _of_kind(space: Space, kind: type) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -81,7 +82,7 @@ class MixedCrossover(Crossover):  # type: ignore[misc]
 
 
 class MixedMutation(Mutation):  # type: ignore[misc]
-    """Change each gene with probability 1 / number of genes, in the way of its kind.
+    """Change each gene with probability 1 / (number of genes), in a way that depends on its kind.
 
     A choice becomes another option, an integer takes a geometric step up or down, a real gene
     goes through polynomial mutation (Deb and Goyal 1996).
@@ -132,7 +133,7 @@ class MixedMutation(Mutation):  # type: ignore[misc]
 
 
 class _Unseen(DuplicateElimination):  # type: ignore[misc]
-    """Keeps the offspring whose canonical genome nobody has proposed before."""
+    """Keeps the offspring whose canonical genome was never proposed."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         super().__init__()
@@ -155,10 +156,13 @@ class _Unseen(DuplicateElimination):  # type: ignore[misc]
 
 
 def check_population(population: int) -> None:
-    """Refuse a population that cannot mate.
+    """Check that a population can mate.
+
+    Args:
+        population: Number of survivors.
 
     Raises:
-        UsageError: It is smaller than 2.
+        UsageError: The population is smaller than 2.
     """
     if population < 2:
         raise UsageError(f"the population is {population}; NSGA-II needs at least 2")
@@ -171,11 +175,12 @@ class NSGA2:
     of :meth:`ask` (1 is the steady state).
 
     Args:
-        problem: Gives the space, the objectives and the constraints.
+        problem: The problem to search.
         population: Number of survivors, at least 2.
-        seed: Of the generator that all decisions draw from.
-        opening: The designs to begin with, as encoded vectors; left out, a random population.
-        catalogue: Of the problem; left out, it is made.
+        seed: Seed of the random number generator.
+        initial: Encoded vectors of the designs to begin with, shape (genes,) each; left out, they
+            are drawn at random, as many as survive.
+        catalogue: The designs that may be proposed; left out, it is made from the problem.
 
     Raises:
         UsageError: The population is smaller than 2.
@@ -186,7 +191,7 @@ class NSGA2:
         problem: Problem,
         population: int = 40,
         seed: int = 0,
-        opening: Sequence[FloatArray] | None = None,
+        initial: Sequence[FloatArray] | None = None,
         catalogue: Catalogue | None = None,
     ) -> None:
         check_population(population)
@@ -214,9 +219,9 @@ class NSGA2:
             ),
             seed=seed,
         )
-        if opening is None:
-            opening = list(space.sample(population, self._rng))
-        self._opening = list(opening)
+        if initial is None:
+            initial = list(space.sample(population, self._rng))
+        self._initial = list(initial)
 
     @property
     def _rng(self) -> np.random.Generator:
@@ -227,8 +232,8 @@ class NSGA2:
         """Propose up to ``n`` unseen canonical genomes; see the protocol."""
         self._unseen.start(seen)
         taken = self._unseen.taken
-        while self._opening and len(taken) < n:
-            self._unseen.take(self._opening.pop(0))
+        while self._initial and len(taken) < n:
+            self._unseen.take(self._initial.pop(0))
         if len(taken) < n and self._algorithm.is_initialized:
             self._algorithm.n_offsprings = n - len(taken)
             self._algorithm.ask()
@@ -238,7 +243,7 @@ class NSGA2:
         return list(taken.values())[:n]
 
     def _fill(self, n: int) -> None:
-        """Take random unseen designs: of a small space from its list, else by drawing."""
+        """Take random unseen designs: from the list of a small space, else by drawing."""
         space, taken = self._problem.space, self._unseen.taken
         if self._catalogue.size > ENUMERABLE:
             draws = space.sample((n - len(taken)) * DRAWS, self._rng)
@@ -253,7 +258,7 @@ class NSGA2:
         """Merge evaluated candidates into the population and let the best survive.
 
         Args:
-            evaluations: Each with a finite value for every objective and constraint.
+            evaluations: Evaluations with a finite value for every objective and constraint.
         """
         if evaluations:
             self._algorithm.tell(infills=self._population(evaluations))
@@ -266,18 +271,19 @@ class NSGA2:
         if inactive.any():
             # It has no value to inherit; a random one keeps its later activation unbiased.
             codes = np.where(inactive, space.sample(len(genomes), self._rng), codes)
-        costs = [[o.sign * e.values[o.metric] for o in problem.objectives] for e in evaluations]
+        costs = objective_costs(problem.objectives, evaluations)
         violations = [
             [c.violation(e.values[c.metric]) for c in problem.constraints] for e in evaluations
         ]
-        return Population.new(X=codes, F=np.array(costs), G=np.array(violations))
+        return Population.new(X=codes, F=costs, G=np.array(violations))
 
     def state(self) -> dict[str, Any]:
-        """Return population, ranks, crowding, opening sample and generator as JSON."""
+        """Return population, rest of the initial design, and random number generator as JSON."""
         algorithm = self._algorithm
         return {
             "generator": self._rng.bit_generator.state,
-            "opening": [codes.tolist() for codes in self._opening],
+            # Journals have had this name from the beginning.
+            "opening": [codes.tolist() for codes in self._initial],
             "population": [
                 {
                     "codes": individual.X.tolist(),
@@ -293,7 +299,7 @@ class NSGA2:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue exactly where :meth:`state` was taken."""
         self._rng.bit_generator.state = state["generator"]
-        self._opening = [np.array(codes) for codes in state["opening"]]
+        self._initial = [np.array(codes) for codes in state["opening"]]
         members = state["population"]
         if not members:
             return

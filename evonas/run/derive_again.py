@@ -1,4 +1,4 @@
-"""What evaluations of a run are worth under other options of its problem."""
+"""Evaluations of a run under other options of its problem."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from evonas.records import Evaluation, Status
 def derive_again(
     description: Mapping[str, Any], evaluations: Sequence[Evaluation], problem: Problem
 ) -> list[Evaluation]:
-    """Compute derived metrics anew, and judge constraints anew.
+    """Compute derived metrics and judge constraints again.
 
     Args:
-        description: The run's problem, as :meth:`evonas.Problem.describe` gave it.
+        description: Description of the run's problem, see :meth:`evonas.Problem.describe`.
         evaluations: Evaluations of the run.
         problem: The problem with other options.
 
     Returns:
-        The evaluations that have values; metrics that the search does not see keep theirs.
+        The evaluations that have values; final metrics keep theirs.
 
     Raises:
         UsageError: The problem has other genes than the run's, or measures other metrics.

@@ -1,4 +1,4 @@
-"""What surrogates were worth in a run, from its journal alone."""
+"""Diagnostics of the surrogate of a run, from its journal alone."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from evonas.pareto import dominates
 from evonas.records import Candidate, Decision, Evaluation, Status, Verdict
 from evonas.run.front import cost_array
 from evonas.space import FloatArray, genome_key
 
 CONFIDENCE = 0.95
-"""Of the interval of the rate of wrong prunes."""
+"""Confidence level of the interval of the rate of wrong prunes."""
 
 COVERAGE = 0.9
 """Nominal coverage at which prediction intervals are checked."""
@@ -25,22 +26,22 @@ def surrogate_report(
     candidates: Sequence[tuple[Candidate, Verdict]],
     evaluations: Sequence[Evaluation],
 ) -> dict[str, Any]:
-    """Summarise prunes, audits, and predictions made before their evaluation.
+    """Summarise prunes, audits, and predictions of designs before they were evaluated.
 
     A prune is wrong when the design, had it been evaluated, would have entered the front of that
-    moment. The rate is that among the audits: pruned designs that were evaluated all the same.
+    moment. The rate is estimated from audits: pruned designs that were evaluated all the same.
 
     Args:
-        description: Of the problem, see :meth:`evonas.problem.Problem.describe`.
-        candidates: Of the run, with their verdicts.
-        evaluations: Of the run, with its free designs, which are not counted.
+        description: Description of the problem, see :meth:`evonas.problem.Problem.describe`.
+        candidates: Candidates of the run, with their verdicts.
+        evaluations: Evaluations of the run, and its free designs, which are not counted.
 
     Returns:
-        ``spared_share``: pruned designs among all pruned or evaluated, one that was pruned first
-        and evaluated later being among the latter; ``wrong_prune_rate`` and
-        ``wrong_prune_interval`` (95%, Wilson 1927), ``None`` without an audit; for each predicted
-        metric ``rank_agreement`` (Spearman) and ``coverage`` (share of values within the
-        prediction's 90% interval).
+        ``spared_share``: share of pruned designs among all that were pruned or evaluated; a design
+        that was pruned first and evaluated later counts as evaluated. ``wrong_prune_rate`` and
+        ``wrong_prune_interval`` (95%, Wilson 1927): ``None`` without an audit. ``spearman``:
+        predicted metric -> Spearman's rank correlation of predictions and values. ``coverage``:
+        predicted metric -> share of values within the prediction's 90% interval.
     """
     designs = {genome_key(candidate.genome) for candidate, _ in candidates}
     let_through = sum(verdict.decision is not Decision.PRUNE for _, verdict in candidates)
@@ -53,7 +54,7 @@ def surrogate_report(
         "spared_share": pruned / max(1, pruned + sum(e.source is None for e in evaluations)),
         "wrong_prune_rate": sum(judged) / len(judged) if judged else None,
         "wrong_prune_interval": list(wilson_interval(sum(judged), len(judged))) if judged else None,
-        **_foresight(candidates, evaluations),
+        **_accuracy(candidates, evaluations),
     }
 
 
@@ -73,12 +74,18 @@ def _enters(
     batch = evaluation.candidate.batch
     before = [e for e in evaluations if e.candidate.batch < batch and e.status is Status.OK]
     costs = cost_array(description, [evaluation, *before])
-    own, others = costs[0], costs[1:]
-    return not bool(((others <= own).all(axis=1) & (others < own).any(axis=1)).any())
+    return not bool(dominates(costs[1:].T, costs[:1].T).any())
 
 
 def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
-    """Bound a rate from ``hits`` among ``trials`` (at least 1).
+    """Bound a rate by Wilson's score interval (1927).
+
+    Args:
+        hits: Number of hits.
+        trials: Number of trials, at least 1.
+
+    Returns:
+        Lower and upper bound of the rate, with a confidence of 95%.
 
     >>> [round(bound, 3) for bound in wilson_interval(0, 40)]
     [0.0, 0.088]
@@ -91,7 +98,7 @@ def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
     return min(rate, max(0.0, centre - half)), max(rate, min(1.0, centre + half))
 
 
-def _foresight(
+def _accuracy(
     candidates: Sequence[tuple[Candidate, Verdict]], evaluations: Sequence[Evaluation]
 ) -> dict[str, dict[str, float]]:
     values = {e.candidate.id: e.values for e in evaluations}
@@ -107,7 +114,7 @@ def _foresight(
         means, deviations, found = np.array(rows).T
         agreement[metric] = round(float(spearman(means, found)), 12)
         coverage[metric] = float(np.mean(abs(means - found) <= width * deviations))
-    return {"rank_agreement": agreement, "coverage": coverage}
+    return {"spearman": agreement, "coverage": coverage}
 
 
 def spearman(first: FloatArray, second: FloatArray) -> FloatArray:

@@ -15,6 +15,7 @@ import numpy as np
 
 from evonas.errors import RunError, UsageError, did_you_mean
 from evonas.pareto import FrontTracker, non_dominated
+from evonas.problem import Objective, objective_costs
 from evonas.records import Evaluation, Status
 from evonas.run.journal import Journal
 from evonas.space import FloatArray, Value
@@ -39,8 +40,8 @@ class Front:
     """The best trade-offs of a run.
 
     Args:
-        description: What was searched, as :meth:`evonas.problem.Problem.describe` says it.
-        designs: Sorted by the objectives, the first one first, best first.
+        description: Description of the problem, see :meth:`evonas.problem.Problem.describe`.
+        designs: Members, from best to worst in the first objective, then in the others.
     """
 
     description: Mapping[str, Any]
@@ -111,7 +112,7 @@ class Front:
         return frame
 
     def to_json(self) -> dict[str, Any]:
-        """Return the front as JSON, with the description of what was searched."""
+        """Return the front as JSON, with the description of the problem."""
         return {
             "description": self.description,
             "designs": [
@@ -140,7 +141,11 @@ class Front:
     def write(self, directory: Path, formats: Iterable[str] = ("csv", "json", "parquet")) -> None:
         """Write ``front.csv``, ``front.json`` or ``front.parquet``, each in one step.
 
-        Parquet carries the units as the ``unit`` of each column's metadata; CSV in a last column.
+        Parquet carries units as ``unit`` in the metadata of each column, CSV in a last column.
+
+        Args:
+            directory: Directory to write to.
+            formats: Names of the formats.
 
         Raises:
             UsageError: A format is unknown.
@@ -171,30 +176,34 @@ class Front:
 
 
 def say_designs(count: int) -> str:
-    """Say how many designs, as ``1 design`` or ``2 designs``."""
+    """Write a number of designs out, as ``1 design`` or ``2 designs``."""
     return f"{count} design{'s' * (count != 1)}"
 
 
+def described_objectives(description: Mapping[str, Any]) -> list[Objective]:
+    """Return the objectives that a problem's description holds."""
+    return [Objective(o["metric"], o["goal"], o["reference"]) for o in description["objectives"]]
+
+
 def cost_array(description: Mapping[str, Any], evaluations: Sequence[Evaluation]) -> FloatArray:
-    """Return objectives as costs (maximised ones negated), shape (evaluations, objectives)."""
-    objectives = description["objectives"]
-    rows = [[_sign(o) * e.values[o["metric"]] for o in objectives] for e in evaluations]
-    return np.array(rows, dtype=np.float64).reshape(len(evaluations), len(objectives))
+    """Return the described objectives as costs; see :func:`evonas.problem.objective_costs`."""
+    return objective_costs(described_objectives(description), evaluations)
 
 
-def make_tracker(description: Mapping[str, Any], population: int) -> FrontTracker:
-    """Make the tracker whose hypervolume a run reports; its box is the opening population's."""
+def make_tracker(description: Mapping[str, Any], first: int) -> FrontTracker:
+    """Make the tracker whose hypervolume a run reports.
+
+    Args:
+        description: Description of the problem, see :meth:`evonas.problem.Problem.describe`.
+        first: Number of designs in the first batch, from which the hypervolume's box is made.
+    """
     references = [
-        np.nan if o["reference"] is None else _sign(o) * o["reference"]
-        for o in description["objectives"]
+        np.nan if o.reference is None else o.sign * o.reference
+        for o in described_objectives(description)
     ]
-    return FrontTracker(np.array(references), population)
+    return FrontTracker(np.array(references), first)
 
 
 def _kind(option: object) -> type:
-    """The type that a column needs for an option; whole numbers and others go together."""
+    """The type that a column needs for an option; whole numbers and fractions share one."""
     return float if type(option) is int else type(option)
-
-
-def _sign(objective: Mapping[str, Any]) -> float:
-    return -1.0 if objective["goal"] == "maximise" else 1.0

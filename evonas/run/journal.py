@@ -36,7 +36,7 @@ SCHEMA = 2
 MIGRATIONS = {
     1: "ALTER TABLE evaluations ADD COLUMN source INTEGER REFERENCES candidates (id);",
 }
-"""Schema version -> what makes a journal one of the next version; done when a run is resumed."""
+"""Schema version -> SQL that takes a journal to the next version, when a run is resumed."""
 
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -81,10 +81,10 @@ class Journal:
         """Start a journal.
 
         Args:
-            directory: The run's directory, made if need be; ``None`` keeps the journal in memory.
-            meta: What to remember about the run; JSON values.
-            lock: From :meth:`claim`, if the directory was claimed; a run that is there is
-                replaced then.
+            directory: Directory of the run, made if need be; ``None`` keeps the journal in memory.
+            meta: Facts to remember about the run, as JSON values.
+            lock: Lock from :meth:`claim`, if the directory was claimed; a run that is there is then
+                replaced.
 
         Raises:
             RunError: The directory holds a run already.
@@ -110,11 +110,11 @@ class Journal:
         """Keep other processes away from a directory until a journal is created there.
 
         Args:
-            directory: The run's, made if need be.
+            directory: Directory of the run, made if need be.
             overwrite: Whether it may hold a run already.
 
         Returns:
-            The lock, to be handed to :meth:`create` or closed.
+            The lock, to be passed to :meth:`create` or closed.
 
         Raises:
             RunError: The directory holds a run already, or cannot be made.
@@ -152,9 +152,9 @@ class Journal:
 
     @classmethod
     def read(cls, directory: Path) -> Self:
-        """Open a run to look at it, also while another process writes to it.
+        """Open a run for reading, even while another process writes to it.
 
-        It need not be one's own to write to.
+        The directory may be read-only.
 
         Raises:
             RunError: There is no run, or its journal is corrupt or of another version.
@@ -225,11 +225,12 @@ class Journal:
         """Write in one transaction.
 
         Args:
-            candidates: Each with its verdict.
-            evaluations: Each with the candidate that every value read from memory came from.
-            snapshot: Batch, number of the last evaluation told to the optimizer, and its state;
-                it replaces the one before.
-            meta: Facts about the run to remember.
+            candidates: Candidates, each with its verdict.
+            evaluations: Evaluations, each with its values from memory: metric -> id of the
+                candidate that the value was measured of.
+            snapshot: Number of the batch, number of evaluations that the optimizer was told of, and
+                its state; it replaces the one before.
+            meta: Facts to remember about the run, as JSON values.
 
         Raises:
             WorkError: The disk is full or the file cannot be written; nothing of it is kept.
@@ -285,7 +286,7 @@ class Journal:
         """Return evaluations in the order of commit.
 
         Args:
-            after: Leave out those numbered up to this; the first has number 1.
+            after: Number of the last evaluation to leave out; the first has number 1.
         """
         values: dict[int, dict[str, float]] = {}
         for candidate, metric, value in self._connection.execute(
@@ -328,9 +329,10 @@ class Journal:
         return None if row is None else (row[0], row[1], json.loads(row[2]))
 
     def counts(self) -> dict[str, int]:
-        """Count designs, by decision, too, and evaluations by status, free designs left out.
+        """Count proposed designs, designs by decision, and evaluations by status.
 
-        A design that was pruned and let through later counts as the latter.
+        Free designs are no evaluations. A design that was pruned and let through later counts as
+        let through.
         """
         counts: dict[str, int] = {}
         counted = "WHERE source IS NULL" if self._schema() > 1 else ""
@@ -347,7 +349,7 @@ class Journal:
 
 
 class _Transaction:
-    """Commits on success, rolls back on failure, and says in words what SQLite means."""
+    """Commits on success, rolls back on failure, and turns errors of SQLite into a sentence."""
 
     def __init__(self, connection: sqlite3.Connection, where: str) -> None:
         self._connection, self._where = connection, where
@@ -382,10 +384,10 @@ def _connect(path: Path, mode: str = "rw") -> sqlite3.Connection:
 
 
 def _reading_mode(path: Path) -> str:
-    """How to open a journal to look at it.
+    """How to open a journal for reading.
 
-    A reader keeps notes beside the file while it reads, unless it may not; then nothing may be
-    waiting in the write-ahead log (sqlite.org/wal.html#readonly).
+    A reader writes a file beside the journal. Where it may not, the write-ahead log must be empty
+    (sqlite.org/wal.html#readonly).
     """
     if os.access(path.parent, os.W_OK):
         return "rw"
@@ -393,7 +395,7 @@ def _reading_mode(path: Path) -> str:
 
 
 def _create(directory: Path, meta: Mapping[str, Any]) -> Path:
-    """Make a file to be renamed: a process killed meanwhile leaves no half a journal."""
+    """Make the journal under another name: a process that is killed leaves no half of one."""
     partial = directory / PARTIAL
     partial.unlink(missing_ok=True)
     connection = sqlite3.connect(partial)

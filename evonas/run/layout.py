@@ -1,4 +1,4 @@
-"""What a run's directory holds."""
+"""The files of a run's directory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RECORD = (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm")
 """The journal, and what SQLite keeps beside it."""
 
 UNBORN = (LOCK, *RECORD[1:], PARTIAL, f"{PARTIAL}-journal")
-"""What a search leaves that was killed before it began."""
+"""Files that a search leaves which was killed before it began."""
 
 FILES = (
     "config.yaml",
@@ -21,13 +21,13 @@ FILES = (
     *(f"front.{kind}.partial" for kind in ("csv", "json", "parquet")),
     "models",
 )
-"""What else a run writes, and all else that is ever removed to make room for another."""
+"""Everything else that a run writes, and that is removed to make room for another run."""
 
 
 def remove_files(directory: Path) -> None:
-    """Remove the files of a run, if there is one; its lock stays, and whatever else there is.
+    """Remove the files of a run, if there is one; its lock and all other files stay.
 
-    The journal goes last: where there is none, nothing else is a run's.
+    The journal goes last: without one, no other file is taken for a run's.
     """
     there = (directory / JOURNAL).exists()
     for path in map(directory.joinpath, (*FILES, *RECORD) if there else RECORD):

@@ -14,11 +14,11 @@ from evonas.errors import RunError, RunLockedError
 from evonas.run.layout import LOCK
 
 PATIENCE = 0.2
-"""Seconds for which a lock is tried: one that somebody looks at is not free for a moment."""
+"""Time in seconds for which a lock is tried: :func:`is_locked` holds one for a moment."""
 
 
 def is_locked(directory: Path) -> bool:
-    """Whether a process is writing to the run; it need not be one's own to write to."""
+    """Whether a process is writing to the run; its directory may be read-only."""
     with suppress(FileNotFoundError, PermissionError), (directory / LOCK).open() as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -33,7 +33,7 @@ def take_lock(directory: Path) -> IO[str]:
     The file says who holds it, for the message to others.
 
     Args:
-        directory: The run's.
+        directory: Directory of the run.
 
     Raises:
         RunLockedError: Another process holds it; the message names it.
@@ -66,7 +66,7 @@ def take_lock(directory: Path) -> IO[str]:
 
 
 def _locked(lock: IO[str]) -> bool:
-    """Try to lock a file; to lock it once more does nothing."""
+    """Try to lock a file; locking it again does nothing."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -75,7 +75,7 @@ def _locked(lock: IO[str]) -> bool:
 
 
 def _is_at(path: Path, lock: IO[str]) -> bool:
-    """Whether an open file is what is at a path now."""
+    """Whether an open file is still the one at a path."""
     try:
         return os.path.samestat(os.fstat(lock.fileno()), path.stat())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The manifest of a run: what it was made with."""
+"""The manifest of a run: versions, seed, command and machine."""
 
 from __future__ import annotations
 

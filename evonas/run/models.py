@@ -1,4 +1,4 @@
-"""Model files of a front: one directory a design."""
+"""Model files of a front, one directory for each design."""
 
 from __future__ import annotations
 
@@ -19,9 +19,17 @@ def is_full_disk(error: Exception) -> bool:
 def export_models(models: Path, front: Front, problem: Problem, report: Report) -> list[Path]:
     """Write ``models/ID/`` for every member of a front, each in one step, and remove the others.
 
+    Args:
+        models: The directory ``models``, made if need be.
+        front: The front.
+        problem: The problem, prepared.
+        report: Function that is called with lines of text about what is going on.
+
+    Returns:
+        The directories of the members.
+
     Raises:
-        WorkError: The problem found models that are not what they should be, or failed to write
-            them; the others are written first.
+        WorkError: Some models are wrong or were not written; all others are written first.
     """
     wanted = {models / str(design.id): design for design in front.designs}
     models.mkdir(exist_ok=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evonas.problem import Metric
 from evonas.records import Evaluation, Status
 from evonas.run.front import Front, say_designs
 from evonas.space import FloatArray
@@ -22,14 +23,14 @@ GREY, RED, BLUE = "#9aa0a6", "#d9776b", "#1a5fb4"
 
 
 def draw_front(path: Path, front: Front, evaluations: Sequence[Evaluation]) -> None:
-    """Draw all evaluated points, the front, and infeasible ones, one panel a pair of objectives.
+    """Draw the front among all evaluations, with one panel for each pair of objectives.
 
     A single objective is drawn over the order of evaluation.
 
     Args:
-        path: The PNG file to write.
-        front: Of these evaluations.
-        evaluations: In the order of evaluation.
+        path: PNG file to write.
+        front: Front of the evaluations.
+        evaluations: Evaluations, in the order in which they ended.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -40,7 +41,7 @@ def draw_front(path: Path, front: Front, evaluations: Sequence[Evaluation]) -> N
     FigureCanvasAgg(figure)
     for number, (x, y) in enumerate(pairs, start=1):
         axes = figure.add_subplot(1, len(pairs), number)
-        # With more than two objectives the front is a surface: a line would join what is not near.
+        # With more than two objectives the front is a surface: a line would join distant points.
         members = _draw_pair(axes, x, y, front, evaluations, line=len(objectives) == 2)
         gene = front.description.get("highlight")
         if gene and number == len(pairs) and len(front):
@@ -81,7 +82,7 @@ def _draw_pair(
     if infeasible.size:
         scatter(infeasible, "infeasible", 20, RED, marker="x", lw=1)
     if line:
-        # What the front attains: a design serves until the next better one in x.
+        # The attained front: a design is the best one until the next in x.
         steps = "steps-post" if _goal(front, x) == "minimise" else "steps-pre"
         axes.plot(best[0], best[1], c=BLUE, lw=1, drawstyle=steps, alpha=0.6)
     style: dict[str, Any] = {"colour": BLUE}
@@ -95,7 +96,7 @@ def _draw_pair(
     axes.set_ylabel(_label(front, y))
     for name, axis, values in ((x, "x", best[0]), (y, "y", best[1])):
         positive = values.size and values.min() > 0
-        # What is maximised is told apart at its upper end, which a logarithm squeezes together.
+        # Maximised values differ at their upper end, which a logarithm squeezes together.
         costs = name and _goal(front, name) == "minimise"
         if costs and positive and values.max() > 20 * values.min():
             axes.set(**{f"{axis}scale": "log"})
@@ -106,7 +107,7 @@ def _draw_pair(
 
 
 def _bounds(front: Front, gene: str) -> tuple[float, float]:
-    """Give the gene's range, so that a colour means the same on every front of the problem."""
+    """Return the gene's range, so that a colour means the same on every front of the problem."""
     (found,) = (g for g in front.description["space"] if g["name"] == gene)
     values = found.get("options") or [found["low"], found["high"]]
     return float(min(values)), float(max(values))
@@ -118,6 +119,5 @@ def _goal(front: Front, metric: str) -> str:
 
 
 def _label(front: Front, metric: str) -> str:
-    unit = front.units.get(metric, "")
     better = "lower" if _goal(front, metric) == "minimise" else "higher"
-    return f"{metric}{f' [{unit}]' if unit else ''} ({better} is better)"
+    return f"{Metric(metric, front.units[metric]).label} ({better} is better)"

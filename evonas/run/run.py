@@ -1,4 +1,4 @@
-"""Look at runs: their front, their figures, and the files that are made of them."""
+"""Runs: their front, their status, and the files that are made of them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ EXPORTS = (*FORMATS, "onnx")
 
 
 class Run:
-    """A run that has ended or stopped, or that another process is making.
+    """A run that has ended or stopped, or that another process is writing.
 
     Args:
-        journal: Open for reading; the run keeps it.
-        directory: Where the run lives; ``None`` when it is in memory.
+        journal: Journal that is open for reading; the run keeps it.
+        directory: Directory of the run; ``None`` when it is in memory.
     """
 
     def __init__(self, journal: Journal, directory: Path | None) -> None:
@@ -36,10 +36,13 @@ class Run:
 
     @classmethod
     def open(cls, directory: str | Path) -> Run:
-        """Open a run to look at it.
+        """Open a run for reading.
+
+        Args:
+            directory: Directory of the run.
 
         Raises:
-            RunError: There is none, or it is corrupt.
+            RunError: There is no run, or its journal is corrupt or of another version.
         """
         directory = Path(directory)
         return cls(Journal.read(directory), directory)
@@ -52,15 +55,15 @@ class Run:
     def front_for(self, problem: Problem) -> Front:
         """Make the front again for another link, or another factor of a device.
 
-        Nothing is evaluated: derived metrics are computed anew from the parts that were measured,
-        and constraints are judged anew.
+        Nothing is evaluated: derived metrics are computed again from the parts that were measured,
+        and constraints are judged again.
 
         Args:
             problem: The run's problem, made with other options; it need not be prepared.
 
         Returns:
-            Its front. If designs were pruned, its notes say that they are missing: another link
-            might have shown them in a better light.
+            The front. If designs were pruned, its notes say that they are missing: with another
+            link, some of them might have been on it.
 
         Raises:
             UsageError: The problem has other genes than the run's, or measures other metrics.
@@ -76,17 +79,17 @@ class Run:
 
     @property
     def meta(self) -> dict[str, Any]:
-        """What the journal remembers: description, settings, state."""
+        """Facts that the journal holds: description of the problem, settings, state."""
         return self._journal.meta()
 
     @property
     def evaluated(self) -> int:
-        """How many evaluations there are, failures included."""
+        """Number of evaluations, failures included."""
         counts = self._journal.counts()
         return sum(counts.get(status, 0) for status in Status)
 
     def status(self) -> dict[str, Any]:
-        """Count what there is.
+        """Summarise the run.
 
         Returns:
             ``problem``, ``state`` (``running``, ``finished``, ``exhausted``, ``stopped``, or
@@ -95,13 +98,13 @@ class Run:
             ``audited``, ``free`` (designs that joined the front and cost no evaluation),
             ``failed``, ``infeasible``, ``front_size``, ``hypervolume``,
             ``evaluation_seconds`` (the median; ``None`` without evaluations), and with a
-            surrogate ``considered`` (proposals that the gate looked at, a design again in every
-            batch) and what :func:`evonas.run.diagnostics.surrogate_report` says.
+            surrogate ``considered`` (proposals that the gate judged, a design again in every
+            batch) and what :func:`evonas.run.diagnostics.surrogate_report` returns.
         """
         meta, counts = self.meta, self._journal.counts()
         evaluations = self._journal.evaluations()
         settings = meta["settings"]
-        tracker = make_tracker(meta["description"], opening_size(settings))
+        tracker = make_tracker(meta["description"], initial_size(settings))
         feasible = [e for e in evaluations if e.status is Status.OK]
         for cost in cost_array(meta["description"], feasible):
             tracker.add(cost)
@@ -137,18 +140,18 @@ class Run:
         """Write the front into the run's directory.
 
         Args:
-            formats: Of ``csv``, ``json``, ``parquet``, ``png`` and ``onnx``; the last writes
-                ``models/ID/`` for every member of the front, and removes those of designs that
-                have left it.
-            problem: Prepared; needed for ``onnx`` only.
-            report: Told how the models go.
+            formats: Names of formats: ``csv``, ``json``, ``parquet``, ``png`` or ``onnx``. The last
+                one writes ``models/ID/`` for every member of the front, and removes those of
+                designs that have left it.
+            problem: The problem, prepared; needed for ``onnx`` only.
+            report: Function that is called with lines of text about the models.
 
         Returns:
             The files and directories written.
 
         Raises:
             UsageError: A format is unknown, the run is in memory, or the problem has no models.
-            WorkError: A model is not what it should be; the others are written first.
+            WorkError: Some models are wrong or were not written; all others are written first.
         """
         if self.directory is None:
             raise UsageError("this run is in memory; search with out=DIRECTORY to export it")
@@ -188,8 +191,8 @@ def run_problem(directory: Path, meta: Mapping[str, Any]) -> Problem:
     return references.load_problem(meta["reference"], meta["options"])
 
 
-def opening_size(settings: Mapping[str, Any]) -> int:
-    """How many designs a run begins with: with a surrogate fewer than a population."""
+def initial_size(settings: Mapping[str, Any]) -> int:
+    """Return the number of designs that a run begins with."""
     # Earlier versions called it "opening"; before that it was the population.
     names = ("initial_designs", "opening", "population")
     return next(int(settings[name]) for name in names if name in settings)

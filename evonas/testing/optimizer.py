@@ -28,7 +28,7 @@ class OptimizerSuite(ABC):
     def course(
         self, optimizer: Optimizer, problem: Problem, batches: Sequence[int], seen: set[str]
     ) -> list[Genome]:
-        """Ask and tell for some batches; returns what was proposed, and adds it to ``seen``."""
+        """Ask and tell for some batches; return all proposals, and add them to ``seen``."""
         proposed: list[Genome] = []
         for n in batches:
             genomes = optimizer.ask(n, seen)

@@ -21,7 +21,13 @@ from evonas.space import Genome, genome_key
 
 
 def sample_designs(problem: Problem, n: int, seed: int = 0) -> list[Genome]:
-    """Draw random canonical genomes of a problem, of those that it lists if it does."""
+    """Draw random canonical genomes of a problem, from the designs that it lists, if it does.
+
+    Args:
+        problem: The problem.
+        n: Number of genomes to draw; they may repeat.
+        seed: Seed of the random number generator.
+    """
     rng, catalogue = np.random.default_rng(seed), Catalogue(problem)
     drawn = (catalogue.unseen(code) for code in problem.space.sample(n, rng))
     return [genome for _, genome in filter(None, drawn)]
@@ -31,9 +37,9 @@ class ProblemSuite(ABC):
     """Tests of a Problem.
 
     Attributes:
-        samples: How many random designs are looked at.
-        evaluated: How many of them are evaluated.
-        measured: Metrics whose values vary from one measurement to the next.
+        samples: Number of random designs that are looked at.
+        evaluated: Number of them that are evaluated.
+        measured: Names of metrics whose values vary from one measurement to the next.
     """
 
     samples: ClassVar[int] = 200

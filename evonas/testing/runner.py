@@ -1,4 +1,4 @@
-"""What every runner must do, as a suite of tests that a plug-in's own tests inherit.
+"""Tests of the Runner protocol, which a runner's own tests inherit.
 
 ::
 
@@ -40,14 +40,14 @@ WRONG_RESULTS: Mapping[str, tuple[object, str]] = {
     "nan": ({"value": float("nan"), "worker": 1.0}, "'value'"),
     "infinity": ({"value": float("-inf"), "worker": 1.0}, "'value'"),
 }
-"""What an evaluation may return by mistake, and what the error must name."""
+"""Action -> what an evaluation may return by mistake, and what the error must name."""
 
 
 class Misbehaving(Problem):
-    """Does what its gene says, be it to fail, to hang or to die.
+    """A problem whose evaluations fail, hang or die, as a gene says.
 
     Args:
-        directory: Where the action ``die once`` remembers that it has.
+        directory: Directory in which the action ``die once`` notes that it has.
     """
 
     space = Space(
@@ -112,8 +112,8 @@ class RunnerSuite(ABC):
     """Tests of the Runner protocol.
 
     Attributes:
-        workers: How many workers the runner is made with.
-        isolates: Whether a worker may die without an end of the search.
+        workers: Number of workers that the runner is made with.
+        isolates: Whether a worker may die without ending the search.
     """
 
     workers: ClassVar[int] = 1

@@ -1,4 +1,4 @@
-"""Conformance suites of surrogates and gates; import them from :mod:`evonas.testing`."""
+"""Tests of the Surrogate and Gate protocols."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class SurrogateSuite(ABC):
 
 
 class _Round(NamedTuple):
-    """Of proposals: what a gate said of each, and the evaluations of what it let through."""
+    """Proposals, the verdict on each, and the evaluations of those that were let through."""
 
     proposed: list[Genome]
     verdicts: list[Verdict | None]
@@ -108,7 +108,7 @@ class GateSuite(ABC):
     """Tests of the Gate protocol.
 
     Attributes:
-        wanted: Evaluations that are asked for at a time.
+        wanted: Number of evaluations that are asked for at a time.
     """
 
     wanted: ClassVar[int] = 5
@@ -122,7 +122,7 @@ class GateSuite(ABC):
         """Make the gate of a new search."""
 
     def _course(self, problem: Problem, gate: Gate) -> list[_Round]:
-        """Judge a few rounds of proposals; what is let through is evaluated."""
+        """Judge a few rounds of proposals, and evaluate those that are let through."""
         rest = _designs(problem, 150, seed=0)
         course: list[_Round] = []
         number = 0

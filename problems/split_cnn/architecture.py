@@ -1,4 +1,4 @@
-"""What a sub-network of the supernet is: its size, its genes, its cuts.
+"""Sub-networks of the supernet: sizes, genes and cuts.
 
 The network is a stem and a few stages of inverted residual blocks (Sandler et al., "MobileNetV2",
 CVPR 2018), then pooling and a linear classifier. Each stage has a depth, a kernel size and an
@@ -28,7 +28,7 @@ CHANNEL_STEP = 8
 """Channel counts are multiples of this, so that latency on a CPU follows the knob."""
 
 PAYLOAD_BITS = (32, 16, 8, 4)
-"""Bits a value that crosses the cut can have."""
+"""Numbers of bits that a value which crosses the cut can have."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class SupernetConfig:
     """The size of the supernet; every sub-network lies within it.
 
     Args:
-        image: (channels, height, width) of an image; sides of 8 pixels and more.
+        image: Shape of an image (channels, height, width), with sides of at least 8 pixels.
         classes: Number of classes, at least 2.
         channels: Outer channels of each stage at full width, multiples of 8.
-        depths: Fewest and most blocks in a stage.
+        depths: Smallest and largest number of blocks in a stage.
         kernels: Sizes of the depthwise kernels to choose from, odd.
         expansions: Hidden channels of a block to choose from, as multiples of the stage's outer
             channels at the narrowest width.
-        narrowest: Lower end of the knob, in (0, 1).
+        narrowest: Smallest value of the knob ``width``, in (0, 1).
         stem: Hidden channels of the stem.
 
     Raises:
@@ -99,7 +99,7 @@ class SupernetConfig:
     def strides(self) -> tuple[int, ...]:
         """Strides of the stem's two convolutions, then of the first block of each stage.
 
-        The image is halved until its smaller side is 4 to 7 pixels, as far as there are places:
+        The image is halved until its smaller side has 4 to 7 pixels, as far as there are places:
         in the stem first, then in the stages from the second on, and in the first stage last.
         """
         halvings = int(math.log2(min(self.image[1:]) / 4))
@@ -146,10 +146,10 @@ class Architecture:
     """One sub-network, the cut left out.
 
     Args:
-        depths: Blocks of each stage.
+        depths: Number of blocks of each stage.
         kernels: Depthwise kernel size of each stage.
         expansions: Expansion of each stage.
-        width: The knob.
+        width: Value of the knob.
     """
 
     depths: tuple[int, ...]
@@ -209,7 +209,7 @@ def architecture(genome: Genome, config: SupernetConfig) -> Architecture:
 
 
 def cut(genome: Genome, config: SupernetConfig) -> int:
-    """Index of the cut in the sub-network: how many of its units are the head.
+    """Return the index of the cut in the sub-network: the number of units in the head.
 
     The units are the stem, the blocks and the classifier. A split inside blocks that a shallower
     architecture lacks means the end of their stage.

@@ -1,4 +1,4 @@
-"""Image data by a short text: the digits, a folder, an ``.npz`` file, or a torch dataset.
+"""Image data, named by a short text: digits, a folder, an ``.npz`` file, or a torch dataset.
 
 ==================  ==============================================================================
 ``digits``          scikit-learn's 1797 handwritten digits, 8x8, enlarged to 32x32
@@ -49,10 +49,10 @@ class Dataset:
     """Labelled images in three parts.
 
     Args:
-        name: What it was loaded from.
-        images: Shape (images, channels, height, width), float32 in [0, 1].
-        labels: Shape (images,), from 0 to the number of classes - 1.
-        classes: The classes' names.
+        name: Name of what the images were loaded from.
+        images: Images, shape (images, channels, height, width), float32 in [0, 1].
+        labels: Labels of the images, shape (images,), from 0 to the number of classes - 1.
+        classes: Names of the classes.
         train: Indices of the training images, shuffled: the first few are a fair sample.
         validation: Indices of the images that a search scores designs on.
         test: Indices of the images that only the final front is scored on.
@@ -91,12 +91,12 @@ def load(spec: str, size: Size | None = None) -> Dataset:
     """Load a dataset.
 
     Args:
-        spec: ``digits``, ``folder:PATH``, ``npz:PATH`` or ``module:NAME``.
-        size: (height, width) to resize all images to. Left out, they are taken as they are and
-            must agree.
+        spec: Name of the data: ``digits``, ``folder:PATH``, ``npz:PATH`` or ``module:NAME``.
+        size: Height and width to resize all images to; left out, they keep their sizes, which must
+            agree.
 
     Raises:
-        DataError: There is no such data, or it is not what it should be.
+        DataError: There is no such data, or it is wrong.
     """
     kind, _, rest = spec.partition(":")
     loaders: dict[str, Callable[[str, Size | None], Dataset]] = {
@@ -164,7 +164,7 @@ def _read(file: Path) -> Images:
 
 
 def _pixels(image: Image.Image, where: str) -> NDArray[Any]:
-    """Give the pixels of a picture in one mode of grey or RGB: uint8, or floats in [0, 1]."""
+    """Return the pixels of a picture in grey or RGB, as uint8 or floats in [0, 1]."""
     # PIL clips what has more than 8 bits instead of scaling it.
     if image.mode.startswith("I;16"):
         return np.asarray(image).astype(np.float32) / np.float32(65535)
@@ -299,7 +299,7 @@ def _stack(images: Sequence[Images], size: Size | None, names: Sequence[str]) ->
 
 
 def _resizing(image: Images, other: Images) -> str:
-    """Say what makes two images agree, if that is only a matter of their size."""
+    """Say what would make two images agree, if they differ in size only."""
     if image.shape[0] != other.shape[0]:
         return ""
     return ", or be resized to one size by the option image_size, as image_size=32"

@@ -52,11 +52,11 @@ def deploy(
     """Write and verify ``head.onnx``, ``tail.onnx`` and ``manifest.json``.
 
     Args:
-        split: The design.
-        directory: Exists.
+        split: The design, cut.
+        directory: Directory to write to; it exists.
         images: Real images to verify the pair on, shape (images, channels, height, width).
         classes: Names of the classes, in the order of the scores.
-        genome: What the design is, for the manifest.
+        genome: Genome of the design, for the manifest.
 
     Raises:
         WorkError: The pair does not compute what torch does; its files are removed.
@@ -97,16 +97,16 @@ def verify(split: Split, head: Path, tail: Path, images: NDArray[np.float32]) ->
     """Compare a pair in onnxruntime with torch.
 
     Args:
-        split: What the pair should compute.
-        head: The head's file.
-        tail: The tail's file.
-        images: Shape (images, channels, height, width).
+        split: Design that the pair should compute.
+        head: File of the head.
+        tail: File of the tail.
+        images: Images, shape (images, channels, height, width).
 
     Returns:
-        What was compared, and the differences.
+        Counts of what was compared, and the largest differences.
 
     Raises:
-        WorkError: They differ by more than rounding explains.
+        WorkError: The pair differs from torch by more than rounding explains.
     """
     x, quantiser = torch.from_numpy(images), split.quantiser
     features = split.subnet.run(x, 0, split.cut)
@@ -189,7 +189,7 @@ def _tensor(value: onnx.ValueInfoProto) -> dict[str, Any]:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write under another name first, so that a file by its name is always complete."""
+    """Write under another name first, so that a file of this name is always complete."""
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(data)
     partial.replace(path)

@@ -1,4 +1,4 @@
-"""Evaluate designs of a trained supernet: take the sub-network out, cut it, score and time it."""
+"""Evaluate designs of a trained supernet: take the sub-network out, cut it, score it, time it."""
 
 from __future__ import annotations
 
@@ -23,28 +23,30 @@ Images = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
 CACHED_SUBNETS = 8
-"""Sub-networks that are kept: designs that differ in cut and payload share one."""
+"""Number of sub-networks that are kept; designs that differ in cut and payload share one."""
 
 CACHED_PAIRS = 2
-"""Pairs that are kept: one is scored, then timed."""
+"""Number of pairs that are kept; one is scored, then timed."""
 
 CACHED_SKETCHES = 4096
-"""Sketches that are kept: a search with surrogates looks at thousands of designs several times."""
+"""Number of sketches that are kept; a search with surrogates looks at thousands of designs, and at
+each several times."""
 
 BATCH = 256
-"""Images that are scored at once."""
+"""Number of images that are scored at once."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """What every evaluation needs; this is what travels to the workers.
+    """What every evaluation needs, and what travels to the workers.
 
     Args:
-        weights: Of the supernet.
-        calibration: Training images for statistics and ranges, (images, channels, height, width).
-        images: Validation images.
-        labels: Their labels.
-        reference_ms: Time of the reference network, in ms.
+        weights: Weights of the supernet.
+        calibration: Training images for statistics and ranges, shape (images, channels, height,
+            width).
+        images: Validation images, shape (images, channels, height, width).
+        labels: Labels of the validation images, shape (images,).
+        reference_ms: Time of the reference network in ms.
     """
 
     weights: dict[str, NDArray[np.float32]]
@@ -80,8 +82,8 @@ class Evaluator:
     """Measures designs of a trained supernet, on one thread.
 
     Args:
-        config: Of the supernet.
-        prepared: Its weights, and data.
+        config: Size of the supernet.
+        prepared: Weights of the supernet, and images.
     """
 
     def __init__(self, config: SupernetConfig, prepared: Prepared) -> None:
@@ -94,7 +96,7 @@ class Evaluator:
         self.sketch = lru_cache(CACHED_SKETCHES)(self._sketch)
 
     def error(self, pair: Pair, images: Images, labels: Labels) -> float:
-        """Share of images that a pair classifies wrongly, in %."""
+        """Return the share of images that a pair classifies wrongly, in %."""
         wrong = 0
         for start in range(0, len(images), BATCH):
             rows = slice(start, start + BATCH)
@@ -103,7 +105,7 @@ class Evaluator:
         return 100 * wrong / len(images)
 
     def times(self, pair: Pair) -> tuple[float, float]:
-        """Time of head and tail for one image, in ms; the tail takes none if nothing crosses."""
+        """Measure head and tail for one image, in ms; without a payload the tail takes 0."""
         payload = pair.head(self._image)
         works: list[Work] = [lambda: pair.head(self._image)]
         if not pair.split.on_device:
@@ -112,7 +114,7 @@ class Evaluator:
         return head, sum(tail)
 
     def _sketch(self, architecture: Architecture, cut: int, bits: int) -> Split:
-        """Cut the outline of a sub-network: it has the right sizes, and zeros for weights."""
+        """Cut the outline of a sub-network, which has the right sizes and zeros for weights."""
         return Split.at(self._supernet.outline(architecture), cut, bits, None)
 
     def _pair(self, architecture: Architecture, cut: int, bits: int) -> Pair:
@@ -124,17 +126,22 @@ class Evaluator:
         return self._supernet.subnet(architecture, self._calibration)
 
 
-def views(images: Images, labels: Labels, most: int, shift: int) -> tuple[Images, Labels]:
-    """Take at most so many images, and fill up with shifted copies of them if there are fewer.
+def shifted_copies(images: Images, labels: Labels, most: int, shift: int) -> tuple[Images, Labels]:
+    """Fill a set of images up with shifted copies of them.
 
     With 360 images an error has steps of 0.28 points and a standard error of about half a point:
-    many designs tie, and the best of many is the luckiest. Training shifts images, too.
+    many designs tie, and luck decides which is the best. Training shifts images, too.
 
     Args:
-        images: Shape (images, channels, height, width).
-        labels: Their labels.
-        most: How many images are wanted; there are at most five views of each.
-        shift: Pixels, in both directions to each of the four corners; 0 for no copies.
+        images: Images, shape (images, channels, height, width).
+        labels: Labels of the images, shape (images,).
+        most: Number of images that are wanted. If there are more, the first ones are taken; if
+            there are fewer, copies follow them, at most four of each.
+        shift: Number of pixels by which copies are shifted both ways, to each of the four corners;
+            0 makes no copies.
+
+    Returns:
+        The images and their labels.
     """
     if len(images) >= most or not shift:
         return images[:most], labels[:most]
@@ -149,7 +156,7 @@ def views(images: Images, labels: Labels, most: int, shift: int) -> tuple[Images
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Keep torch to one thread, so that its sums do not depend on how many there are."""
+    """Keep torch to one thread, so that sums do not depend on the number of threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

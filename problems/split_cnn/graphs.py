@@ -168,8 +168,8 @@ class _Graph:
     def model(
         self, name: str, start: onnx.ValueInfoProto, end: onnx.ValueInfoProto
     ) -> onnx.ModelProto:
-        """Finish: the value at the end of the chain gets the output's name."""
-        # An empty chain (features that cross as they are) is one Identity node.
+        """Finish the model: the value at the end of the chain gets the output's name."""
+        # An empty chain (features cross as they are) becomes one Identity node.
         if self.nodes:
             self.nodes[-1].output[0] = end.name
         else:

@@ -1,4 +1,4 @@
-"""What the layers of a head or a tail do: what its time on any device follows from."""
+"""The layers of a head or a tail in numbers, from which models predict its time on a device."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from evonas.problems.split_cnn.split import Split
 from evonas.problems.split_cnn.subnet import Classifier
 
 KINDS = ("dense", "pointwise", "depthwise", "wide depthwise")
-"""Convolutions that devices compute at different speeds; wide: larger than 3."""
+"""Kinds of convolutions, which devices compute at different speeds; wide is larger than 3x3."""
 
 
 def head(split: Split) -> list[float]:

@@ -32,13 +32,13 @@ from evonas.problems.split_cnn.split import Split
 from evonas.problems.split_cnn.subnet import Block, Classifier, Conv, SubNet
 
 BURSTS, FEWEST_BURSTS = 20, 5
-"""Bursts of each model; every burst gives a ratio."""
+"""Numbers of bursts of each model; every burst gives a ratio."""
 
 RUNS, FEWEST_RUNS = 5, 2
-"""Timed samples in a burst; the fastest counts."""
+"""Numbers of timed samples in a burst; the fastest counts."""
 
 BUDGET_MS = 45.0
-"""What all bursts may take together; slow models get fewer samples, down to the fewest."""
+"""Time for all bursts together; slow models get fewer samples, down to the fewest."""
 
 SAMPLE_MS = 0.05
 """A sample repeats its model until it takes about this long, far above the clock's resolution."""
@@ -76,8 +76,11 @@ class Stopwatch:
         device is simulated.
 
         Args:
-            works: What to time; each is called many times.
-            rng: Draws the order within each round of bursts.
+            works: Calls to time; each is made many times.
+            rng: Random number generator that draws the order within each round of bursts.
+
+        Returns:
+            Times in ms, in the order of the calls.
         """
         timed = [*self._yardsticks, *works]
         repetitions = [_repetitions(work) for work in timed]
@@ -102,8 +105,8 @@ class Stopwatch:
 def reference_ms(folder: Path) -> float:
     """Return the reference network's time on this host, in ms; calibrated on the first call.
 
-    The fastest of many short medians, spread over a second or two: the time on the machine when
-    nothing else runs. It is kept in ``folder``, in a file named after the host, the processor,
+    It is the smallest of many short medians within a second or two: the time when nothing else runs
+    on the machine. It is kept in ``folder``, in a file named after the host, the processor,
     onnxruntime's version and the reference network.
     """
     model = _reference_model().SerializeToString()

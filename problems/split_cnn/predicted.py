@@ -21,9 +21,9 @@ class PredictedTimes:
     A design that was measured there has the measured time, if its interval is the narrower one.
 
     Args:
-        devices: What runs the head, and what the tail; any may be one that is not fitted.
-        space: Of the problem.
-        images: The options that say what goes into the network.
+        devices: Model, ``head`` or ``tail`` -> the device that it runs on, fitted or not.
+        space: Search space of the problem.
+        images: Options that say what goes into the network: name -> value.
 
     Raises:
         ConfigError: A device was fitted for another space, or for other images.
@@ -76,9 +76,9 @@ class PredictedTimes:
         """Predict a design's times in ms, and the ends of their intervals.
 
         Args:
-            genome: In canonical form.
-            views: Of the design, shape (1, columns) each.
-            on_device: Whether there is nothing for the tail to do.
+            genome: The design, in canonical form.
+            views: Feature views of the design, shape (1, columns) each.
+            on_device: Whether the tail has nothing to do.
         """
         found: dict[str, float] = {}
         for model in self.profiles:

@@ -18,7 +18,14 @@ from evonas.problems.split_cnn import architecture, datasets, layers
 from evonas.problems.split_cnn.architecture import Architecture, SupernetConfig
 from evonas.problems.split_cnn.datasets import Dataset
 from evonas.problems.split_cnn.deploy import deploy
-from evonas.problems.split_cnn.evaluator import Evaluator, Images, Labels, Pair, Prepared, views
+from evonas.problems.split_cnn.evaluator import (
+    Evaluator,
+    Images,
+    Labels,
+    Pair,
+    Prepared,
+    shifted_copies,
+)
 from evonas.problems.split_cnn.measure import reference_ms
 from evonas.problems.split_cnn.predicted import TIMED, PredictedTimes
 from evonas.problems.split_cnn.supernet import CALIBRATION_IMAGES
@@ -45,35 +52,35 @@ class SplitCNN(Problem):
                          + 8 payload_bytes / uplink * (idle power + transmit power)
                          + (round trip + server_ms) * idle power
 
-    The energy is the device's alone, in the form of Kang et al., "Neurosurgeon" (ASPLOS 2017):
-    time of each phase times the power that it draws. On a fitted device that was metered, what the
-    head takes is predicted instead. What the radio draws while it waits is not
-    counted apart from the device's idle power.
+    The energy is that of the device alone, as in Kang et al., "Neurosurgeon" (ASPLOS 2017): the
+    time of each phase times its power. On a fitted device whose energy was measured, the energy of
+    the head is predicted instead. A waiting radio adds nothing to the device's idle power.
 
     Args:
-        data: ``digits``, ``folder:PATH``, ``npz:PATH`` or ``module:NAME``; see ``datasets.py``.
-        image_size: Resize all images to this many pixels in both directions.
-        device: A preset of ``devices.py``, ``"factor=20,compute_watts=3,idle_watts=1"``, or a
+        data: Name of the images: ``digits``, ``folder:PATH``, ``npz:PATH`` or ``module:NAME``; see
+            :mod:`evonas.problems.split_cnn.datasets`.
+        image_size: Height and width in pixels that all images are resized to; left out, they keep
+            their size.
+        device: Device of the head: a preset, ``"factor=20,compute_watts=3,idle_watts=1"``, or a
             device fitted by ``evonas device fit``, whose times are predicted.
-        server: The same.
-        link: A preset of ``links.py``, or ``"uplink_mbps=10,round_trip_ms=30"``.
+        server: Device of the tail, named in the same ways.
+        link: Link between them: a preset, or ``"uplink_mbps=10,round_trip_ms=30"``.
         objectives: Metrics to minimise, as a list or joined by commas.
-        max_error: Designs with a larger error in % are infeasible; and so on.
-        max_latency_ms: Bound in ms.
-        max_device_energy_mj: Bound in mJ.
-        max_payload_bytes: Bound in bytes.
-        max_head_memory_bytes: Bound in bytes.
-        max_params: Bound on weights of the whole network.
-        validation_images: How many images score a design: the first of the validation images,
-            and if there are fewer also copies of them, shifted as in training (five views of
-            each at most).
-        epochs: Passes over the training images; left out, as many as digits needs.
-        train_seed: Of the supernet's training.
-        threads: Of the supernet's training.
-        torch_device: Where the supernet is trained, ``cpu`` or ``cuda``.
+        max_error: Largest error allowed, in %; designs beyond this or another bound are infeasible.
+        max_latency_ms: Largest latency allowed, in ms.
+        max_device_energy_mj: Largest energy of the device allowed, in mJ.
+        max_payload_bytes: Largest payload allowed, in bytes.
+        max_head_memory_bytes: Largest memory of the head allowed, in bytes.
+        max_params: Largest number of weights of the whole network allowed.
+        validation_images: Number of images that score a design: the first validation images, and if
+            there are fewer, also copies of them, shifted as in training (at most four of each).
+        epochs: Number of passes over the training images; left out, as many as digits needs.
+        train_seed: Seed of the supernet's training.
+        threads: Number of threads of the supernet's training.
+        torch_device: Device that the supernet is trained on, ``cpu`` or ``cuda``.
 
     Raises:
-        UsageError: An option is not what it should be.
+        UsageError: An option is wrong.
     """
 
     highlight = "split"
@@ -168,7 +175,7 @@ class SplitCNN(Problem):
             vars(self).pop(built_from_the_last, None)
 
     def evaluate(self, genome: Genome, metrics: Sequence[str]) -> Mapping[str, float]:
-        """Measure a design; times are measured, all else is the same on every call."""
+        """Evaluate a design; all metrics but times are the same on every call."""
         wanted = set(metrics)
         found: dict[str, float] = {}
         if "error" in wanted:
@@ -197,10 +204,15 @@ class SplitCNN(Problem):
         return parts["head_energy_mj"] + (sending + waiting)
 
     def features(self, genomes: Sequence[Genome]) -> FloatArray:
-        """Describe genomes by the codes of their genes, and by what times follow from.
+        """Describe designs by the codes of their genes, and by what their times depend on.
 
-        That is the multiply-adds of head and of tail, and the parameters, in millions, and the
-        link's time in ms.
+        Args:
+            genomes: Designs, in canonical form.
+
+        Returns:
+            Array of shape (number of genomes, number of genes + 4). The last columns are the
+            multiply-adds of head and tail and the parameters, in millions, and the time of the
+            link in ms.
         """
         rows = []
         for genome in genomes:
@@ -230,7 +242,7 @@ class SplitCNN(Problem):
         deploy(self._pair(genome).split, directory, images, self._dataset.classes, genome)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what a worker can do without, or builds again."""
+        """Leave out what a worker does not need, or builds again."""
         left_out = ("_dataset", "_evaluator", "_scored")
         return {name: value for name, value in vars(self).items() if name not in left_out}
 
@@ -246,7 +258,7 @@ class SplitCNN(Problem):
     def _scored(self) -> tuple[Images, Labels]:
         """The images that score designs, with their labels."""
         images, labels = self._ready.images, self._ready.labels
-        return views(images, labels, self._validation_images, self._settings.shift)
+        return shifted_copies(images, labels, self._validation_images, self._settings.shift)
 
     @property
     def _ready(self) -> Prepared:

@@ -1,4 +1,4 @@
-"""A sub-net, where it is cut, and how its features cross the cut: what is measured and deployed."""
+"""A cut sub-network: what is measured and deployed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Split:
     """Head, payload and tail of one design.
 
     Args:
-        subnet: The network.
-        cut: Units ``[0, cut)`` are the head, the rest the tail.
-        quantiser: The payload's format. When everything is on the device the "payload" is the
+        subnet: The sub-network.
+        cut: Index of the cut: units ``[0, cut)`` are the head, the rest the tail.
+        quantiser: Format of the payload. When everything is on the device the "payload" is the
             scores, as they are, and nothing crosses the link.
     """
 
@@ -27,12 +27,12 @@ class Split:
 
     @classmethod
     def at(cls, subnet: SubNet, cut: int, bits: int, images: torch.Tensor | None) -> Split:
-        """Cut a sub-net, with payload ranges from calibration images.
+        """Cut a sub-network, with payload ranges from calibration images.
 
         Args:
-            subnet: The network.
-            cut: From 0 (everything on the server) to ``subnet.last_cut``.
-            bits: Of the payload; without effect at the last cut.
+            subnet: The sub-network.
+            cut: Index of the cut, from 0 (everything on the server) to ``subnet.last_cut``.
+            bits: Bits of a value of the payload; ignored at the last cut.
             images: Training images, shape (images, channels, height, width), float32; the first
                 :data:`~evonas.problems.split_cnn.quantise.CALIBRATION_IMAGES` are used. With
                 ``None`` the payload has the right size, but no ranges.

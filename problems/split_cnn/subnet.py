@@ -27,10 +27,11 @@ class Conv:
     """A convolution with its normalisation folded in, padded to keep the size at stride 1.
 
     Args:
-        weight: Shape (output channels, input channels / groups, k, k) with k odd.
-        bias: Shape (output channels,).
-        stride: Step in both directions.
-        groups: 1 for a dense convolution, the number of channels for a depthwise one.
+        weight: Weights, shape (output channels, input channels / groups, k, k) with k odd.
+        bias: Biases, shape (output channels,).
+        stride: Stride in both directions.
+        groups: Number of groups: 1 for a dense convolution, the number of channels for a depthwise
+            one.
         relu: Whether a ReLU follows.
     """
 
@@ -69,13 +70,13 @@ class Conv:
 
 
 class Sizes(NamedTuple):
-    """What a block does to the features of one image.
+    """Sizes of a block for the features of one image.
 
     Args:
-        steps: Each convolution with the shapes before and after it.
-        macs: Multiply-accumulate operations.
-        alive: Values that are alive at the busiest moment: while a convolution runs, its input
-            and its output, and the block's input too if it is added back at the end.
+        steps: Convolutions, each with the shapes before and after it.
+        macs: Number of multiply-accumulate operations.
+        alive: Number of values that are alive at the busiest moment: while a convolution runs, its
+            input and its output, and the block's input too if it is added back at the end.
     """
 
     steps: tuple[tuple[Conv, Shape, Shape], ...]
@@ -93,7 +94,7 @@ class Block:
     _sizes: dict[Shape, Sizes] = field(default_factory=dict, init=False, repr=False)
 
     def sizes(self, shape: Shape) -> Sizes:
-        """What becomes of features of the shape (channels, height, width); computed once."""
+        """Return sizes for features of the shape (channels, height, width); computed once."""
         if shape not in self._sizes:
             steps: list[tuple[Conv, Shape, Shape]] = []
             macs = alive = 0
@@ -126,9 +127,9 @@ class Classifier:
     """Global average pooling, then a linear layer.
 
     Args:
-        name: The unit's name.
-        weight: Shape (classes, channels).
-        bias: Shape (classes,).
+        name: Name of the unit.
+        weight: Weights, shape (classes, channels).
+        bias: Biases, shape (classes,).
     """
 
     name: str
@@ -151,9 +152,9 @@ class SubNet:
     """A network with fixed weights that can be cut before, between and after its units.
 
     Args:
-        input_shape: (channels, height, width) of one image.
-        blocks: The convolutional part, in order.
-        classifier: The last unit.
+        input_shape: Shape of one image (channels, height, width).
+        blocks: Blocks of the convolutional part, in order.
+        classifier: Classifier, which is the last unit.
     """
 
     input_shape: tuple[int, int, int]
@@ -162,7 +163,7 @@ class SubNet:
 
     @property
     def units(self) -> tuple[Block | Classifier, ...]:
-        """What cuts go between: the blocks, then the classifier."""
+        """The parts that a cut lies between: the blocks, then the classifier."""
         return (*self.blocks, self.classifier)
 
     @property
@@ -199,12 +200,12 @@ class SubNet:
         """Run units ``[start, stop)``, all of them by default.
 
         Args:
-            x: Shape (batch, *shapes[start]), float32.
-            start: First unit.
-            stop: One past the last unit.
+            x: Input of the first unit, shape (batch, *shapes[start]), float32.
+            start: Index of the first unit.
+            stop: Index after that of the last unit.
 
         Returns:
-            Shape (batch, *shapes[stop]).
+            Output of the last unit, shape (batch, *shapes[stop]).
         """
         with torch.inference_mode():
             for unit in itertools.islice(self.units, start, stop):

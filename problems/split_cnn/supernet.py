@@ -3,8 +3,8 @@
 A sub-network takes the first outer and hidden channels of each convolution, the centre of each
 depthwise kernel, and the first blocks of each stage. So the channels of any two knob values
 overlap, and the wider ones contain the narrower ones. Only the channels between blocks follow the
-knob (``architecture.py`` says why); ``results/knob.csv`` has what came of it: R^2 against the knob
-is above 0.99 for multiply-accumulates, parameters and payload, and above 0.95 for latency.
+knob (``architecture.py`` says why). The benchmark ``knob`` measures the effect: R^2 against the
+knob is above 0.99 for multiply-accumulates, parameters and payload, and above 0.95 for latency.
 
 Batch normalisation keeps no running statistics: those of one sub-network ruin another (Yu &
 Huang, "Universally Slimmable Networks", ICCV 2019, section 3.1). In training it uses the batch; a
@@ -33,7 +33,7 @@ from evonas.problems.split_cnn.subnet import Block, Classifier, Conv, SubNet
 Array = NDArray[np.float32]
 
 CALIBRATION_IMAGES = 256
-"""As many calibration images are used at most; more gained nothing on digits."""
+"""Largest number of calibration images that are used; more gained nothing on digits."""
 
 EPSILON = 1e-5
 
@@ -42,10 +42,10 @@ class SharedConv(nn.Module):
     """A convolution and its normalisation, of which a sub-network uses a slice.
 
     Args:
-        inputs: Input channels at full width.
-        outputs: Output channels at full width.
+        inputs: Number of input channels at full width.
+        outputs: Number of output channels at full width.
         kernel: Largest kernel size.
-        stride: Step in both directions.
+        stride: Stride in both directions.
         depthwise: Whether each channel is convolved by itself.
         relu: Whether a ReLU follows.
     """
@@ -93,9 +93,9 @@ class Layer:
         """Convolve, normalise with the batch's statistics, apply the ReLU.
 
         Args:
-            x: Shape (batch, inputs, height, width).
-            mean: Filled with the batch's mean of each output channel.
-            variance: Filled with its variance.
+            x: Features, shape (batch, inputs, height, width).
+            mean: Tensor that is filled with the batch's mean of each output channel.
+            variance: Tensor that is filled with its variance.
         """
         y = functional.conv2d(
             # A one-channel image loses this format, in which depthwise layers are much faster.
@@ -153,8 +153,9 @@ class Supernet(nn.Module):
     """The shared weights of all sub-networks.
 
     Args:
-        config: Its size.
-        generator: Draws the first weights; left out, they are zero and to be loaded.
+        config: Size of the supernet.
+        generator: Random number generator that draws the first weights; left out, they are zero,
+            to be loaded.
     """
 
     def __init__(self, config: SupernetConfig, generator: torch.Generator | None = None) -> None:
@@ -241,8 +242,8 @@ class Supernet(nn.Module):
         """Score images with a sub-network, normalised by the batch's own statistics.
 
         Args:
-            images: Shape (batch, *config.image), float32.
-            architecture: Which sub-network.
+            images: Images, shape (batch, *config.image), float32.
+            architecture: Architecture of the sub-network.
 
         Returns:
             Scores of shape (batch, classes).
@@ -261,8 +262,8 @@ class Supernet(nn.Module):
         """Take a sub-network out, with normalisation statistics of its own.
 
         Args:
-            architecture: Which sub-network.
-            calibration: Training images of shape (images, *config.image), float32; the first
+            architecture: Architecture of the sub-network.
+            calibration: Training images, shape (images, *config.image), float32; the first
                 :data:`CALIBRATION_IMAGES` are used.
         """
         x = calibration[:CALIBRATION_IMAGES]

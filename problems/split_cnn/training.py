@@ -2,7 +2,7 @@
 
 One step trains a few sub-networks on the same images and adds up their gradients: the sandwich
 rule of Yu & Huang, "Universally Slimmable Networks" (ICCV 2019), section 3.2. The largest one
-learns from the labels; the others learn from the labels and from the largest one's scores
+learns from the labels; the others learn from the labels and from the scores of the largest one
 (in-place distillation, section 3.3). The others are the largest and the smallest architecture at
 random widths, and random ones. (The narrowest width in every step, as in the paper, made the
 narrowest networks better than those between, which no step trained as often.) The weights that
@@ -36,24 +36,24 @@ WARM_UP = 0.1
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How the supernet is trained; the defaults are tuned on digits.
+    """Settings of the supernet's training; the defaults are tuned on digits.
 
     Args:
-        epochs: Passes over the training images, at least 1.
-        batch: Images in a step, at least 2.
-        learning_rate: At its highest; it rises over the first tenth of the steps, and falls to
-            zero as a cosine does.
-        weight_decay: Of convolution and classifier weights, as AdamW applies it.
-        distillation: Share of the largest one's scores in what the others learn, in [0, 1]; the
-            labels have the rest.
+        epochs: Number of passes over the training images, at least 1.
+        batch: Number of images in a step, at least 2.
+        learning_rate: Highest learning rate; it rises over the first tenth of the steps, and then
+            falls to zero as a cosine does.
+        weight_decay: Weight decay of convolution and classifier weights, as in AdamW.
+        distillation: Share of the largest sub-network's scores in the targets of the others, in
+            [0, 1]; the rest is the labels.
         label_smoothing: Share of the labels that is spread over all classes, in [0, 1]. Without
             it the widest networks grow too sure of a small training set.
-        shift: Images are shifted at random by up to this many pixels each way; 0 for not at all.
-        random: Random sub-networks in a step.
-        average: Decay of the moving average of the weights, in [0, 1]; 0 for the last weights.
-        threads: Of torch, on a CPU. More than one is faster on an idle machine, and many times
-            slower on a busy one, where the threads wait for one another.
-        seed: Of first weights, order, shifts and random sub-networks.
+        shift: Number of pixels by which images are shifted at random at most, both ways.
+        random: Number of random sub-networks in a step.
+        average: Decay of the moving average of the weights, in [0, 1]; 0 keeps the last weights.
+        threads: Number of threads of torch on a CPU. More than one is faster on an idle machine,
+            and many times slower on a busy one, where the threads wait for one another.
+        seed: Seed of the random number generators.
 
     Raises:
         ConfigError: A value is out of range.
@@ -94,15 +94,15 @@ def train(
     """Train a supernet.
 
     Args:
-        config: Its size.
-        images: Training images of shape (images, *config.image), float32 in [0, 1], at least 2.
-        labels: Shape (images,), from 0 to ``config.classes - 1``.
-        settings: How.
-        report: Told how far it is every few seconds.
-        device: Where torch computes, ``cpu`` or ``cuda``.
+        config: Size of the supernet.
+        images: Training images, shape (images, *config.image), float32 in [0, 1]; at least 2.
+        labels: Labels of the images, shape (images,), from 0 to ``config.classes - 1``.
+        settings: Settings of the training.
+        report: Function that is called with a line of text on the progress every few seconds.
+        device: Device that torch trains on, ``cpu`` or ``cuda``.
 
     Returns:
-        The weights, as ``Supernet.load`` takes them; the same for the same arguments.
+        Weights for :meth:`Supernet.load`; equal arguments give equal weights.
 
     Raises:
         ConfigError: The device cannot be used.
@@ -160,7 +160,7 @@ def _train(
 
 
 def _batches(count: int, settings: TrainingSettings) -> int:
-    """Steps in an epoch; no batch is smaller than asked for, if there are as many images."""
+    """Number of steps in an epoch: no batch is smaller than asked for, if the images suffice."""
     return max(1, count // settings.batch)
 
 
@@ -185,7 +185,7 @@ def _optimizer(supernet: Supernet, settings: TrainingSettings) -> torch.optim.Op
 
 
 def _pace(done: float) -> float:
-    """Share of the highest learning rate, after a share of the steps."""
+    """Learning rate as a share of the highest one, after a share of the steps."""
     return min(1.0, done / WARM_UP) * (1 + math.cos(math.pi * done)) / 2
 
 

@@ -1,4 +1,4 @@
-"""A cache of trained weights: what was trained once is never trained again.
+"""A cache of trained weights, so that nothing is trained twice.
 
 Weights are kept as ``.npz`` files of plain arrays in ``$EVONAS_CACHE``, or else in the user's
 cache folder. The file's name is a hash of everything that the weights depend on, so nothing ever
@@ -34,7 +34,7 @@ Arrays = dict[str, NDArray[np.float32]]
 
 
 def cache_folder() -> Path:
-    """Where weights are kept."""
+    """Return the folder that weights are kept in."""
     chosen = os.environ.get("EVONAS_CACHE")
     return Path(chosen).expanduser() if chosen else user_cache_path("evonas")
 
@@ -63,8 +63,15 @@ def load_or_train(
 ) -> Arrays:
     """Return the supernet's weights, from the cache if they are there.
 
-    Two processes never train the same weights: the second waits for the first. A damaged file is
-    trained again and replaced.
+    Two processes never train the same weights: the second waits for the first. Weights from a
+    damaged file are trained again.
+
+    Args:
+        config: Size of the supernet.
+        dataset: Images to train on.
+        settings: Settings of the training.
+        report: Function that is called with lines of text about what is going on.
+        device: Device that torch trains on, ``cpu`` or ``cuda``.
 
     Raises:
         ConfigError: The cache folder cannot be written to.
@@ -110,7 +117,7 @@ def _read(path: Path, config: SupernetConfig) -> Arrays | None:
 
 
 def _write(path: Path, arrays: Arrays) -> None:
-    """Write the file under another name first, so that a file by its name is always complete."""
+    """Write under another name first, so that a file of this name is always complete."""
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         complete = Path(folder) / path.name
         # numpy below 2.1 would take an argument allow_pickle for one more array.

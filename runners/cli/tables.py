@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from evonas import plugins, references
+from evonas.problem import Metric
 from evonas.run.front import Design, Front
 from evonas.run.journal import Journal
 
@@ -122,7 +123,7 @@ def surrogate_worth(status: Mapping[str, Any]) -> str:
     return (
         f"Surrogate: chose {status['evaluated']} of {status['considered']} proposals, "
         f"{pruned}; wrong prunes: {wrong}; "
-        f"rank agreement: {_value(status['rank_agreement']) or 'nothing was predicted'}."
+        f"Spearman correlation: {_value(status['spearman']) or 'nothing was predicted'}."
         f"{hint}"
     )
 
@@ -172,7 +173,7 @@ def _gene(gene: Mapping[str, Any]) -> str:
 
 
 def _label(metric: Mapping[str, Any]) -> str:
-    return f"{metric['name']} [{metric['unit']}]" if metric["unit"] else str(metric["name"])
+    return Metric(metric["name"], metric["unit"]).label
 
 
 def _bound(constraint: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -50,6 +51,26 @@ class Moments:
 
     mean: FloatArray
     deviation: FloatArray
+
+
+class _Kept(NamedTuple):
+    """A candidate, conditioned on some of the probes.
+
+    Args:
+        candidate: Index of the candidate.
+        probes: Indices of the u probes that it is conditioned on.
+        weights: Weights of their residuals in a prediction, shape (u,).
+        inverse: Inverse of their covariance without the scale, shape (u, u).
+        variance: Posterior mean of the squared scale.
+        share: Posterior probability.
+    """
+
+    candidate: int
+    probes: Indices
+    weights: FloatArray
+    inverse: FloatArray
+    variance: float
+    share: float
 
 
 class ModelAverage:
@@ -141,41 +162,37 @@ class ModelAverage:
         covariance[:, diagonal, diagonal] += noise**2 + extra**2
         return covariance
 
-    def _keep(self) -> Iterator[tuple[int, Indices, FloatArray, FloatArray, float, float]]:
-        """Give what predictions need of the most probable candidates and cases.
-
-        Yields:
-            A candidate, the probes that it is conditioned on, what they weigh, the inverse of
-            their covariance, the scale, and the candidate's share.
-        """
+    def _keep(self) -> Iterator[_Kept]:
+        """Give the most probable candidates, each with and without one more outlier."""
         posterior = self._posterior
         best = np.argsort(-posterior, axis=None)[:KEPT]
         best = best[posterior.ravel()[best] > 1e-3 * posterior.max()]
         rows, cases = np.divmod(best, posterior.shape[1])
-        # Of a candidate several cases may be kept.
+        # Several cases of one candidate may be kept.
         candidates = {row: self._candidates[[row]] for row in rows.tolist()}
         covariances = {row: self._covariances(some)[0] for row, some in candidates.items()}
         residuals = {row: self._residuals(some)[0][0] for row, some in candidates.items()}
         for row, case in zip(rows.tolist(), cases.tolist(), strict=True):
-            without = ~self._found.outliers[row]
+            used = ~self._found.outliers[row]
             if case:
-                without[case - 1] = False
-            used = np.flatnonzero(without)
-            inverse = np.linalg.inv(covariances[row][np.ix_(used, used)])
-            residual = residuals[row][used]
+                used[case - 1] = False
+            probes = np.flatnonzero(used)
+            inverse = np.linalg.inv(covariances[row][np.ix_(probes, probes)])
+            residual = residuals[row][probes]
             weights = inverse @ residual
-            scale = (RATE + 0.5 * residual @ weights) / (SHAPE + len(used) / 2)
-            yield int(self._candidates[row]), used, weights, inverse, scale, posterior[row, case]
+            variance = (RATE + 0.5 * residual @ weights) / (SHAPE + len(probes) / 2)
+            candidate, share = int(self._candidates[row]), posterior[row, case]
+            yield _Kept(candidate, probes, weights, inverse, variance, share)
 
     def predict(self, rows: Terms) -> Moments:
         """Predict the costs of designs, given the terms of the candidates there."""
-        total = sum(share for *_, share in self._kept)
+        total = sum(kept.share for kept in self._kept)
         first = np.zeros(len(rows.level))
         second, within = first.copy(), first.copy()
-        for candidate, used, weights, inverse, variance, share in self._kept:
+        for candidate, probes, weights, inverse, variance, share in self._kept:
             link = int(self._models.link[candidate])
             some = np.array([candidate])
-            cross = self._models.cross_covariance(candidate, rows, self._probes)[:, used]
+            cross = self._models.cross_covariance(candidate, rows, self._probes)[:, probes]
             value = rows.means[self._models.mean[candidate]] + cross @ weights
             left = self._models.variance(candidate, rows)
             left = np.maximum(left - ((cross @ inverse) * cross).sum(axis=1), 0)

@@ -155,6 +155,7 @@ class Predictor:
     def save(self) -> tuple[dict[str, Any], dict[str, FloatArray]]:
         """Give what :meth:`load` needs: plain JSON, and arrays for ``numpy.savez``."""
         proxies, probes = self._prior.proxies, self._probes
+        # Profiles hold these names.
         arrays = {
             "known": proxies.measured,
             "probes.known": probes.proxy_costs,

@@ -85,18 +85,20 @@ def test_a_file_that_does_not_load_is_said_with_its_reason(tmp_path):
             references.load_problem(f"{path}:Mine")
 
 
-def test_a_plugin_that_fails_is_reported_and_the_rest_goes_on(monkeypatch):
+def test_a_plugin_that_does_not_load_is_named(monkeypatch):
     group = "evonas.problems"
     points = [
         EntryPoint("good", "evonas.problems.toy:Blocks", group),
         EntryPoint("bad", "no_such_package:Thing", group),
     ]
     monkeypatch.setattr(plugins, "entry_points", lambda group: points)
-    with pytest.warns(plugins.PluginWarning, match="plug-in 'bad' .* does not load"):
-        loaded = plugins.load_all(group)
-    assert loaded == {"good": Blocks}
+    with pytest.raises(evonas.PluginError, match=r"plug-in 'bad' .* does not load"):
+        plugins.load(group, "bad")
+    assert plugins.load(group, "good") is Blocks
 
 
 def test_every_registered_plugin_loads():
-    for group in ("evonas.problems", "evonas.runners"):
-        assert set(plugins.load_all(group)) == set(plugins.names(group)) != set()
+    for group in ("evonas.problems", "evonas.surrogates", "evonas.runners"):
+        assert plugins.names(group)
+        for name in plugins.names(group):
+            assert callable(plugins.load(group, name))

@@ -453,7 +453,7 @@ def test_a_surrogate_prunes_and_says_what_it_was_worth(tmp_path, capsys):
     assert found["evaluated"] == 130
     assert found["pruned"] > 0
     assert found["spared_share"] == pytest.approx(found["pruned"] / found["proposed"], abs=0.05)
-    assert set(found["rank_agreement"]) == {"error", "operations"}
+    assert set(found["spearman"]) == {"error", "operations"}
     assert main(["resume", out]) == 0
     share = f"{found['spared_share']:.0%}"
     said = f"Surrogate: chose 130 of {found['considered']} proposals, {found['pruned']} pruned"
@@ -461,7 +461,7 @@ def test_a_surrogate_prunes_and_says_what_it_was_worth(tmp_path, capsys):
     ended = capsys.readouterr().out
     assert said in ended
     assert f"{share} spared" in ended
-    assert "rank agreement: error 0." in ended
+    assert "Spearman correlation: error 0." in ended
     assert "quick here: with --no-surrogate" in ended
     assert main(["status", out]) == 0
     shown = {line[:20].strip(): line[20:] for line in capsys.readouterr().out.splitlines()}

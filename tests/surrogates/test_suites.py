@@ -1,24 +1,11 @@
-"""Our own surrogate, gates and look-ahead pass the suites that we ask plug-ins to pass."""
+"""Our own gates and look-ahead pass the suites that we ask plug-ins to pass."""
 
 from evonas.acquisition.gate import EvaluateAll, SurrogateGate
 from evonas.acquisition.posterior import PosteriorModel
 from evonas.optimizers.lookahead import LookAhead
 from evonas.problems.toy import ZDT1, Blocks
 from evonas.surrogates.metric_models import MetricModels
-from evonas.testing import GateSuite, OptimizerSuite, SurrogateSuite
-
-
-class TestMetricModels(SurrogateSuite):
-    def make_problem(self):
-        return Blocks()
-
-    def make_surrogate(self, problem):
-        return MetricModels(problem)
-
-
-class TestMetricModelsOnRealGenes(TestMetricModels):
-    def make_problem(self):
-        return ZDT1()
+from evonas.testing import GateSuite, OptimizerSuite
 
 
 class TestSurrogateGate(GateSuite):
@@ -43,4 +30,4 @@ class TestLookAheadBeforeThereIsAPosteriorModel(OptimizerSuite):
 
     def make_optimizer(self, problem, seed):
         model = PosteriorModel(problem, MetricModels(problem))
-        return LookAhead(problem, model, population=20, seed=seed, opening=20)
+        return LookAhead(problem, model, population=20, seed=seed, initial_designs=20)

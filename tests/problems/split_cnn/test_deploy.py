@@ -12,10 +12,10 @@ import torch
 
 from evonas.errors import WorkError
 from evonas.problems.split_cnn import deploy as deploy_module
+from evonas.problems.split_cnn.architecture import PAYLOAD_BITS
 from evonas.problems.split_cnn.deploy import deploy, verify
 from evonas.problems.split_cnn.graphs import head_model, tail_model
 from evonas.problems.split_cnn.measure import session
-from evonas.problems.split_cnn.quantise import BITS
 from evonas.problems.split_cnn.split import Split
 
 CLASSES = ("a", "b", "c", "d", "e")
@@ -33,7 +33,7 @@ def run(model, name, batch):
 
 
 @pytest.mark.parametrize("cut", [0, 1, 3, 5, 6])
-@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("bits", PAYLOAD_BITS)
 def test_a_pair_computes_what_torch_does(subnet, images, tmp_path, cut, bits):
     split = Split.at(subnet, cut, bits, images[:20])
     manifest = write(split, images, tmp_path)
@@ -75,7 +75,7 @@ def test_an_odd_number_of_features_is_packed(make_subnet, tmp_path):
     assert write(split, x, tmp_path)["payload"]["bytes_per_image"] == (5 * 25 + 1) // 2
 
 
-@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("bits", PAYLOAD_BITS)
 def test_a_batch_gives_what_its_images_give_one_by_one(subnet, images, bits):
     split = Split.at(subnet, 3, bits, images)
     head, tail = session(head_model(split)), session(tail_model(split))
@@ -125,7 +125,7 @@ def other_weights(model, name, change):
     raise AssertionError(name)
 
 
-@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("bits", PAYLOAD_BITS)
 def test_a_tail_that_computes_something_else_is_refused(
     subnet, images, tmp_path, monkeypatch, bits
 ):
@@ -138,7 +138,7 @@ def test_a_tail_that_computes_something_else_is_refused(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("bits", PAYLOAD_BITS)
 def test_a_head_that_computes_something_else_is_refused(
     subnet, images, tmp_path, monkeypatch, bits
 ):

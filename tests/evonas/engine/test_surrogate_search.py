@@ -9,7 +9,7 @@ import evonas
 from evonas import Evaluation, Status
 from evonas.acquisition.gate import SurrogateGate
 from evonas.acquisition.posterior import PosteriorModel
-from evonas.optimizers.lookahead import LookAhead, extremes, neighbours, opening_designs
+from evonas.optimizers.lookahead import LookAhead, extremes, latin_hypercube, neighbours
 from evonas.problems.toy import ZDT1, BinhKorn, Blocks
 from evonas.records import Candidate, Decision, Prediction, Verdict
 from evonas.run.diagnostics import surrogate_report
@@ -234,7 +234,7 @@ def test_random_values_are_searched_no_worse_than_without_a_surrogate():
     assert mean["default"] > mean[None] - 0.05
 
 
-class Told:
+class Oracle:
     """A surrogate that predicts what a function says, with a deviation of 0.01."""
 
     def __init__(self, function):
@@ -251,7 +251,7 @@ class Told:
         return {m: (np.array([v[m] for v in values]), np.full(len(values), 0.01)) for m in metrics}
 
 
-class Same(Told):
+class Same(Oracle):
     """A surrogate that predicts the same mean and deviation of a metric for every design."""
 
     def __init__(self, **predictions):
@@ -308,10 +308,10 @@ def pruned(verdicts):
 def test_nothing_is_pruned_before_enough_was_predicted():
     problem = Blocks()
     names = [metric.name for metric in problem.metrics]
-    told = Told(lambda g: problem.evaluate(g, names))
-    _, few, unseen = observed(problem, told, n=32)
+    oracle = Oracle(lambda g: problem.evaluate(g, names))
+    _, few, unseen = observed(problem, oracle, n=32)
     assert not any(pruned(few.judge(unseen, 5)))
-    _, enough, unseen = observed(problem, told, n=36)
+    _, enough, unseen = observed(problem, oracle, n=36)
     assert any(pruned(enough.judge(unseen, 5)))
 
 
@@ -320,7 +320,7 @@ def test_what_was_predicted_badly_makes_pruning_cautious():
     names = [metric.name for metric in problem.metrics]
     shares = []
     for off in (0.0, 10.0, 1000.0):
-        _, gate, unseen = observed(problem, Told(lambda g: problem.evaluate(g, names)), off=off)
+        _, gate, unseen = observed(problem, Oracle(lambda g: problem.evaluate(g, names)), off=off)
         shares.append(np.mean(pruned(gate.judge(unseen, 5))))
     assert shares[0] > 1.1 * shares[1] > 0
     assert shares[2] == 0
@@ -329,7 +329,7 @@ def test_what_was_predicted_badly_makes_pruning_cautious():
 def test_a_good_surrogate_prunes_exactly_what_is_dominated():
     problem = Blocks()
     names = [metric.name for metric in problem.metrics]
-    model, gate, unseen = observed(problem, Told(lambda g: problem.evaluate(g, names)))
+    model, gate, unseen = observed(problem, Oracle(lambda g: problem.evaluate(g, names)))
     front = model.costs(model.front())
     for genome, verdict in zip(unseen, gate.judge(unseen, 5), strict=True):
         cost = np.array(list(problem.evaluate(genome, names).values()))
@@ -422,7 +422,7 @@ def test_what_is_pruned_and_evaluated_in_the_end_is_not_called_spared(tmp_path):
 
 
 def test_cheap_metrics_are_computed_and_never_predicted():
-    problem, surrogate = Cheap(), Told(lambda g: {"error": 1.0})
+    problem, surrogate = Cheap(), Oracle(lambda g: {"error": 1.0})
     model, _, unseen = observed(problem, surrogate)
     posterior = model.posterior(unseen[:20])
     assert set(surrogate.fitted[0]) == {"error"}
@@ -433,7 +433,7 @@ def test_cheap_metrics_are_computed_and_never_predicted():
 
 
 def test_failures_have_no_values_to_learn_from():
-    model = PosteriorModel(Blocks(), Told(lambda g: {}))
+    model = PosteriorModel(Blocks(), Oracle(lambda g: {}))
     genome = {"layers": 1, "width": 1, "kernel": 3}
     for status in (Status.FAILED, Status.TIMEOUT, Status.INFEASIBLE):
         model.observe([Evaluation(Candidate(0, genome, 0), status)])
@@ -548,14 +548,14 @@ def test_a_search_goes_on_when_a_cheap_metric_raises():
     run = evonas.search(CheapFails("raises"), evaluations=32, surrogate="default", **QUIET)
     status = run.status()
     assert status["evaluated"] == 32
-    # Those of the opening: before there are predictions, nothing is known to fail.
+    # Those of the initial design: before there are predictions, nothing is known to fail.
     assert 0 < status["failed"] <= 6
 
 
 def test_audits_are_pruned_designs_and_their_share_is_kept():
     problem = Blocks()
     names = [metric.name for metric in problem.metrics]
-    _, gate, unseen = observed(problem, Told(lambda g: problem.evaluate(g, names)), audits=0.1)
+    _, gate, unseen = observed(problem, Oracle(lambda g: problem.evaluate(g, names)), audits=0.1)
     verdicts = [v for v in gate.judge(unseen, 300) if v is not None]
     audits = [v for v in verdicts if v.decision is Decision.AUDIT]
     assert all("audit: predicted dominated with probability" in v.reason for v in audits)
@@ -581,7 +581,7 @@ def test_the_report_counts_wrong_prunes_by_the_front_of_their_moment():
     assert low < 0.5 < high
     assert report["spared_share"] == 0.25
     assert report["coverage"]["f1"] == 0.0
-    assert report["rank_agreement"]["f1"] == pytest.approx(-0.5)
+    assert report["spearman"]["f1"] == pytest.approx(-0.5)
     assert json.dumps(report)
 
 
@@ -594,28 +594,28 @@ def test_a_report_without_prunes_or_audits_claims_no_rate():
         assert report["spared_share"] == 0.0
         assert report["wrong_prune_rate"] is None
         assert report["wrong_prune_interval"] is None
-        assert report["rank_agreement"] == report["coverage"] == {}
+        assert report["spearman"] == report["coverage"] == {}
 
 
-def test_the_opening_has_every_value_equally_often():
-    codes = opening_designs(Blocks.space, 24, np.random.default_rng(0))
+def test_a_latin_hypercube_has_every_value_equally_often():
+    codes = latin_hypercube(Blocks.space, 24, np.random.default_rng(0))
     assert codes.shape == (24, 5)
     assert (codes >= Blocks.space.lower).all()
     assert (codes <= Blocks.space.upper).all()
     assert np.bincount(codes[:, 2].astype(int)).tolist() == [8, 8, 8]
-    assert opening_designs(Blocks.space, 1, np.random.default_rng(0)).shape == (1, 5)
+    assert latin_hypercube(Blocks.space, 1, np.random.default_rng(0)).shape == (1, 5)
 
 
 def test_a_search_begins_with_what_the_surrogate_chooses():
     offered = []
 
-    class Picky(Told):
+    class Picky(Oracle):
         def initial_design(self, genomes, n):
             offered.extend(genomes)
             return range(len(genomes) - n, len(genomes))
 
     model = PosteriorModel(Blocks(), Picky(lambda genome: {}))
-    ahead = LookAhead(Blocks(), model, population=20, seed=0, opening=12)
+    ahead = LookAhead(Blocks(), model, population=20, seed=0, initial_designs=12)
     first = ahead.ask(12, seen=set())
     assert first[2:] == offered[-12:-2]
     # One at a time, the same designs come in the same order.
@@ -625,7 +625,7 @@ def test_a_search_begins_with_what_the_surrogate_chooses():
 
 def test_a_search_begins_at_the_ends_of_what_has_an_order():
     model = PosteriorModel(Blocks(), MetricModels(Blocks()))
-    ahead = LookAhead(Blocks(), model, population=20, seed=0, opening=12)
+    ahead = LookAhead(Blocks(), model, population=20, seed=0, initial_designs=12)
     first = ahead.ask(12, seen=set())
     assert first[0] == {"layers": 1, "width": 1, "kernel": 3}
     largest = {"layers": 4, "width": 12, "kernel": 7, "late_kernel": 7}
@@ -647,8 +647,8 @@ def test_neighbours_differ_in_one_gene_and_are_all_there():
 def test_looking_ahead_finds_what_the_surrogate_promises():
     problem = Blocks()
     names = [metric.name for metric in problem.metrics]
-    model, _, unseen = observed(problem, Told(lambda g: problem.evaluate(g, names)))
-    ahead = LookAhead(problem, model, population=20, seed=0, opening=20)
+    model, _, unseen = observed(problem, Oracle(lambda g: problem.evaluate(g, names)))
+    ahead = LookAhead(problem, model, population=20, seed=0, initial_designs=20)
     seen = {genome_key(e.candidate.genome) for e in model.evaluations}
     found = {genome_key(genome) for genome in ahead.ask(200, seen)}
     assert len(found) == 200

@@ -1,4 +1,4 @@
-"""Where designs lie, so that distances between them can be told."""
+"""A one-hot encoding of designs in which distances mean something."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import numpy as np
 from evonas.space import Choice, FloatArray, Space
 
 
-class Places:
-    """Places designs so that a gene that differs as much as it can is a distance of 1.
+class OneHot:
+    """Encodes designs so that a gene that differs as much as it can is a distance of 1.
+
+    Choices are one-hot vectors divided by the square root of 2; all other genes are scaled to
+    [0, 1].
 
     Args:
-        space: Of the designs.
+        space: The space that the designs are from.
     """
 
     def __init__(self, space: Space) -> None:
@@ -25,13 +28,17 @@ class Places:
         )
 
     def __call__(self, codes: FloatArray) -> FloatArray:
-        """Place encoded designs, shape (designs, genes).
+        """Encode designs.
+
+        Args:
+            codes: Encoded vectors (:meth:`evonas.Space.encode`), shape (designs, genes).
 
         Returns:
-            Shape (designs, columns): one column an option of a choice, one for any other gene.
+            Array of shape (designs, columns): one column for each option of a choice, and one for
+            any other gene.
         """
         own = codes[:, self._genes]
         scaled = (own - self._lower) / self._span
         chosen = (own == self._options) / np.sqrt(2)
-        places: FloatArray = np.where(self._options < 0, scaled, chosen)
-        return places
+        vectors: FloatArray = np.where(self._options < 0, scaled, chosen)
+        return vectors
