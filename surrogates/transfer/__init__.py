@@ -1,7 +1,6 @@
 """Costs of designs on a new device, from a few probes and what is known of other devices."""
 
 from evonas.surrogates.transfer.assessment import Trust
-from evonas.surrogates.transfer.joint import JointPredictor
 from evonas.surrogates.transfer.monotonicity import Monotonicity, check_monotonicity
 from evonas.surrogates.transfer.predictor import Intervals, Predictor
 from evonas.surrogates.transfer.proxy import ProxyModel
@@ -10,7 +9,6 @@ from evonas.surrogates.transfer.views import Views, problem_views
 
 __all__ = [
     "Intervals",
-    "JointPredictor",
     "Monotonicity",
     "Predictor",
     "ProxyModel",
