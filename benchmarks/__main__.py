@@ -27,7 +27,7 @@ bench = typer.Typer(
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the results.")]
 Table = Annotated[Path, typer.Option(help="CSV or Parquet, one row a design.")]
 Genes = Annotated[
-    str, typer.Option(help="Gene columns of a table that is not of NAS-Bench-201 cells.")
+    str, typer.Option(help="Gene columns; left out, the table is one that EvoNAS knows.")
 ]
 Name = Annotated[str, typer.Option(help="Name of the files, without an ending.")]
 Seed = Annotated[int, typer.Option(help="Seed of the random number generator.")]
@@ -126,7 +126,7 @@ def prune(
     methods: Annotated[
         str,
         typer.Option(
-            help="Some of evonas, plain, pymoo, random, local, msunas, optuna-nsga2, optuna-tpe "
+            help="Some of evonas, plain, pymoo, random, local, optuna-nsga2, optuna-tpe "
             "(default: all that are installed), and oracle: a surrogate that knows the table."
         ),
     ] = "",

@@ -8,8 +8,6 @@ machine may be shared, and in wall time, which includes waiting for the disk.
 
 from __future__ import annotations
 
-import cProfile
-import pstats
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -35,17 +33,6 @@ POPULATION = 100
 
 WINDOWS = 10
 """Parts of a run that are timed for themselves, to see whether the cost grows."""
-
-PROFILED = 1000
-"""Evaluations of the further search that tells where the time goes."""
-
-PARTS = {
-    "ask": ("nsga2.py", "ask"),
-    "tell": ("nsga2.py", "tell"),
-    "snapshot": ("nsga2.py", "state"),
-    "journal": ("journal.py", "commit"),
-}
-"""Part of the engine -> the file and the function that do it."""
 
 
 class Clock:
@@ -162,7 +149,7 @@ def run(
 
     Returns:
         A row for every tenth of each engine's run, with processor and wall time in milliseconds an
-        evaluation (``cpu_ms``, ``wall_ms``); and where EvoNAS's time goes, see :func:`parts`.
+        evaluation (``cpu_ms``, ``wall_ms``).
 
     Raises:
         UsageError: Optuna is not installed.
@@ -180,8 +167,7 @@ def run(
             engine(clock, count, seed, Path(folder))
         rows += _windows(name, clock)
     table = pd.DataFrame(rows)
-    shares = parts(min(PROFILED, evaluations), seed)
-    return [results.Result("engine", table, draw(table)), results.Result("engine_parts", shares)]
+    return [results.Result("engine", table, draw(table))]
 
 
 def _windows(name: str, clock: Clock) -> list[dict[str, Any]]:
@@ -194,31 +180,6 @@ def _windows(name: str, clock: Clock) -> list[dict[str, Any]]:
         }
         for begin, end in zip(clock.marks, clock.marks[1:], strict=False)
     ]
-
-
-def parts(evaluations: int = PROFILED, seed: int = 0) -> pd.DataFrame:
-    """Tell which parts of EvoNAS's engine take the time, from a profile of a short search.
-
-    Returns:
-        Columns ``part`` and ``share`` (of all time, from 0 to 1).
-    """
-    import pandas as pd
-
-    profile = cProfile.Profile()
-    with tempfile.TemporaryDirectory() as folder, profile:
-        with_evonas(Clock(evaluations), evaluations, seed, Path(folder))
-    stats: Any = pstats.Stats(profile)
-    shares = {
-        part: sum(
-            entry[3]
-            for (path, _, function), entry in stats.stats.items()
-            if function == name and Path(path).name == file and "evonas" in Path(path).parts
-        )
-        / stats.total_tt
-        for part, (file, name) in PARTS.items()
-    }
-    shares["everything else"] = 1.0 - sum(shares.values())
-    return pd.DataFrame({"part": list(shares), "share": list(shares.values())})
 
 
 def draw(table: pd.DataFrame) -> Figure:

@@ -21,15 +21,12 @@ from benchmarks.oracle import OracleSurrogate
 from benchmarks.tabular import Tabular
 from evonas.errors import UsageError
 from evonas.optimizers.lookahead import neighbours
-from evonas.optimizers.nsga2 import NSGA2
 from evonas.pareto import non_dominated
 from evonas.problem import Problem
 from evonas.protocols import Surrogate
-from evonas.records import Candidate, Decision, Evaluation, Status
+from evonas.records import Decision
 from evonas.run.journal import Journal
-from evonas.space import FloatArray, Genome, genome_key
-from evonas.surrogates.encoding import space_features
-from evonas.surrogates.trees import Trees
+from evonas.space import genome_key
 
 POPULATION = 40
 
@@ -115,67 +112,6 @@ def local(tabular: Tabular, seed: int) -> Rows:
         seen.add(row)
         done.append(row)
         yield row
-
-
-def msunas(tabular: Tabular, seed: int) -> Rows:
-    """A surrogate search in the manner of MSuNAS and NSGANetV2 (Lu et al. 2020 and 2021).
-
-    It begins with 100 random designs. Each iteration fits a model an objective (XGBoost on the
-    genes) to all that is known, runs NSGA-II on the models from the best designs known, and
-    evaluates 8 members of the predicted front, spread along its first objective.
-    """
-    opening, iteration, generations = 100, 8, 20
-    problem, rng = tabular.problem, np.random.default_rng(seed)
-    done = rng.permutation(len(tabular.genomes))[:opening].tolist()
-    yield from done
-    while len(done) < len(tabular.genomes):
-        genomes = [tabular.genomes[row] for row in done]
-        costs = tabular.costs[done]
-        models = [Trees(seed=seed) for _ in costs.T]
-        for model, column in zip(models, costs.T, strict=True):
-            model.fit(space_features(problem.space, genomes), column)
-        inner = NSGA2(problem, POPULATION, int(rng.integers(2**31)), opening=())
-        inner.tell([_evaluation(tabular, g, c) for g, c in zip(genomes, costs, strict=True)])
-        seen = {genome_key(genome) for genome in genomes}
-        found: dict[int, FloatArray] = {}
-        for _ in range(generations):
-            asked = inner.ask(POPULATION, seen)
-            if not asked:
-                break
-            features = space_features(problem.space, asked)
-            predicted = np.column_stack([model.predict(features) for model in models])
-            seen.update(genome_key(genome) for genome in asked)
-            rows = [tabular.row(genome) for genome in asked]
-            found |= {r: p for r, p in zip(rows, predicted, strict=True) if r is not None}
-            inner.tell([_evaluation(tabular, g, p) for g, p in zip(asked, predicted, strict=True)])
-        new = _spread(found, costs, iteration)
-        if not new:
-            rest = sorted(set(range(len(tabular.genomes))) - set(done))
-            new = rng.permutation(rest)[:iteration].tolist()
-        done += new
-        yield from new
-
-
-def _evaluation(tabular: Tabular, genome: Genome, costs: FloatArray) -> Evaluation:
-    objectives = tabular.problem.objectives
-    values = {o.metric: o.sign * float(c) for o, c in zip(objectives, costs, strict=True)}
-    return Evaluation(Candidate(0, genome, 0), Status.OK, values)
-
-
-def _spread(found: dict[int, FloatArray], known: FloatArray, n: int) -> list[int]:
-    """Choose of the best predicted rows those that fill the gaps in the first objective."""
-    rows = list(found)
-    chosen: list[int] = []
-    taken = known[non_dominated(known), 0]
-    while rows and len(chosen) < n:
-        predicted = np.array([found[row] for row in rows])
-        front = non_dominated(predicted)
-        gaps = np.abs(predicted[front, :1] - taken).min(axis=1)
-        row = rows[int(front[int(gaps.argmax())])]
-        taken = np.append(taken, found[row][0])
-        chosen.append(row)
-        rows.remove(row)
-    return chosen
 
 
 def pymoo(tabular: Tabular, seed: int) -> Rows:
@@ -266,7 +202,6 @@ OTHERS: dict[str, Callable[[Tabular, int], Rows]] = {
     "pymoo": pymoo,
     "random": random,
     "local": local,
-    "msunas": msunas,
     "optuna-nsga2": lambda tabular, seed: optuna(tabular, seed, "nsga2"),
     "optuna-tpe": lambda tabular, seed: optuna(tabular, seed, "tpe"),
 }

@@ -29,7 +29,6 @@ from evonas.errors import ConfigError, DataError, did_you_mean
 from evonas.problems.nasbench201 import EDGES, NASBench201
 from evonas.problems.once_for_all import GENES, OnceForAll
 from evonas.problems.table import TableProblem, read_table
-from evonas.problems.table_genes import is_float
 from evonas.space import FloatArray
 from evonas.surrogates.transfer import Transfer, problem_views
 from evonas.surrogates.transfer.monotonicity import Calibration
@@ -67,10 +66,10 @@ def load(
     """Read a table whose costs are columns ``METRIC.DEVICE``.
 
     Args:
-        table: A CSV or Parquet file; one with the edges of NAS-Bench-201 cells is seen as such.
+        table: A CSV or Parquet file; cells of NAS-Bench-201 and networks of Once-for-All are known
+            by their columns.
         metric: What to carry over.
-        genes: The columns that describe a design; left out, all of text or whole numbers with at
-            most 100 values that are no cost, of any metric, on one of the devices.
+        genes: The columns that describe a design, in a table of another kind.
         others: Further costs, by the whole names of their columns; those it lacks are left out.
 
     Raises:
@@ -98,24 +97,17 @@ def load(
             "complete; that of a target must be"
         )
     problem: TableProblem
-    if set(EDGES) <= set(frame.columns) and not genes:
+    if genes:
+        problem = TableProblem(table, genes=genes, minimise=objective, repeats="mean")
+    elif set(EDGES) <= set(frame.columns):
         problem = NASBench201(table, minimise=objective)
-    elif set(GENES) <= set(frame.columns) and not genes:
+    elif set(GENES) <= set(frame.columns):
         problem = OnceForAll(table, minimise=objective)
     else:
-        endings = tuple(f".{device}" for device in costs)
-        found = genes or [
-            str(name)
-            for name, column in frame.items()
-            if not (is_float(column) or name in columns or str(name).endswith(endings))
-            and 1 < column.nunique() <= 100
-        ]
-        if not found:
-            raise DataError(
-                f"no column of table '{table}' looks like a gene; set genes to those that describe "
-                "a design"
-            )
-        problem = TableProblem(table, genes=found, minimise=objective, repeats="mean")
+        raise DataError(
+            f"table '{table}' holds neither cells of NAS-Bench-201 nor networks of Once-for-All; "
+            "set genes to the columns that describe a design"
+        )
     genomes = frame[list(problem.space.names)].to_dict("records")
     return Table(problem_views(problem, genomes), costs)  # type: ignore[arg-type]
 

@@ -3,14 +3,15 @@ import pandas as pd
 import pytest
 
 from benchmarks import transfer
-from benchmarks.joint import predict_jointly
 from evonas.errors import ConfigError, DataError
+
+GENES = list("abcd")
 
 
 @pytest.fixture
 def table(tmp_path):
     rng = np.random.default_rng(0)
-    genes = pd.DataFrame(rng.integers(1, 4, (120, 4)), columns=["a", "b", "c", "d"])
+    genes = pd.DataFrame(rng.integers(1, 4, (120, 4)), columns=GENES)
     counts = np.array([(genes == value).sum(axis=1) for value in (1, 2, 3)]).T
     devices = {
         "chip_1": [1, 2, 4],
@@ -22,13 +23,13 @@ def table(tmp_path):
     for name, costs in devices.items():
         genes[f"latency_ms.{name}"] = 1 + counts @ np.array(costs)
     path = tmp_path / "table.csv"
-    genes.drop_duplicates(["a", "b", "c", "d"]).to_csv(path, index=False)
+    genes.drop_duplicates(GENES).to_csv(path, index=False)
     return path
 
 
 def run(table, **options):
     """The rows of EvoNAS with the probes that it chose."""
-    options = {"probes": [8], "draws": 0, "report": lambda _: None, **options}
+    options = {"genes": GENES, "probes": [8], "draws": 0, "report": lambda _: None, **options}
     (found,) = transfer.run(str(table), **options)
     rows = found.table
     return rows[(rows["method"] == "evonas") & (rows["way"] == "chosen")].reset_index(drop=True)
@@ -36,7 +37,7 @@ def run(table, **options):
 
 def test_the_bench_scores_every_method_on_every_target(table):
     (found,) = transfer.run(
-        str(table), targets=["target", "chip_1"], probes=[8], draws=2, report=lambda _: None
+        str(table), genes=GENES, targets=["target", "chip_1"], probes=[8], draws=2, report=str
     )
     rows = found.table
     own = rows[(rows["method"] == "evonas") & (rows["way"] == "chosen")]
@@ -52,25 +53,11 @@ def test_the_bench_scores_every_method_on_every_target(table):
     assert [axes.get_title() for axes in found.figure.axes] == ["target", "chip_1"]
 
 
-def test_a_joint_model_needs_the_anchors_only():
-    rng = np.random.default_rng(0)
-    features = rng.integers(0, 5, (300, 4)).astype(float)
-    known = 1 + features @ (rng.random((30, 4)) * [1, 3, 6, 1]).T
-    costs = 1 + features @ np.array([0.4, 2.0, 3.0, 0.5])
-    anchors = rng.choice(300, 8, replace=False)
-    known[anchors[0], 3] = np.nan  # teaches nothing
-    found = predict_jointly(features, known, anchors, costs[anchors], np.random.default_rng(0))
-    assert transfer.spearman(found, costs) > 0.9
-    # Twice as slow a device is twice as slow.
-    twice = predict_jointly(features, known, anchors, 2 * costs[anchors], np.random.default_rng(0))
-    np.testing.assert_allclose(twice, 2 * found, rtol=1e-5)
-
-
 def test_energy_carries_over_from_latencies(table):
     frame = pd.read_csv(table)
     frame["energy_mj.board_2"] = 3 * frame["latency_ms.target"]
     frame.to_csv(table, index=False)
-    found = transfer.load(str(table), others=["energy_mj.board_2", "target"]).costs
+    found = transfer.load(str(table), genes=GENES, others=["energy_mj.board_2", "target"]).costs
     assert list(found)[-2:] == ["target", "energy_mj.board_2"]
     assert transfer.proxies_of("energy_mj.board_2", list(found), ["energy_mj.board_2"], []) == (
         "chip_1",
@@ -98,25 +85,14 @@ def changed(table, name, change):
     return str(table)
 
 
-def test_costs_of_whole_numbers_are_no_genes(table):
-    before = {name: view.shape for name, view in transfer.load(str(table)).views.items()}
-    for name in ("target", "energy_mj.board", "energy_mj.other"):
-        path = changed(table, name, lambda costs: costs.round().astype(int))
-    found = transfer.load(path, others=["energy_mj.other"])
-    assert {name: view.shape for name, view in found.views.items()} == before
-    assert found.costs["target"].dtype == found.costs["energy_mj.other"].dtype == float
-
-
-def test_a_table_whose_columns_are_costs_needs_genes_named(table):
-    frame = pd.read_csv(table)
-    frame.drop(columns=list("abcd")).to_csv(table, index=False)
-    with pytest.raises(DataError, match=r"no column of table .* looks like a gene"):
+def test_a_table_of_another_kind_needs_genes_named(table):
+    with pytest.raises(DataError, match="set genes to the columns that describe a design"):
         transfer.load(str(table))
 
 
 def test_one_proxy_is_enough(table):
     assert len(run(table, targets=["target"], proxies=["board"])) == 1
-    views = transfer.load(str(table)).views
+    views = transfer.load(str(table), genes=GENES).views
     known = np.linspace(1, 2, len(next(iter(views.values()))))[:, None]
     probes = [0, 20, 50]
     found = dict(transfer.simple_predictions(views, known, probes, 3 * known[probes, 0]))
@@ -125,7 +101,7 @@ def test_one_proxy_is_enough(table):
 
 def test_a_gap_of_a_proxy_is_no_harm_and_one_of_a_target_is_named(table):
     path = changed(table, "chip_1", lambda costs: costs.where(costs.index != 4))
-    assert transfer.load(path).costs["chip_1"].isna().sum() == 1
+    assert transfer.load(path, genes=GENES).costs["chip_1"].isna().sum() == 1
     run(path, targets=["target"])
     with pytest.raises(DataError, match=r"has (\d+) costs on the target 'chip_1' in \d+ rows"):
         run(path, targets=["chip_1"])
@@ -142,7 +118,7 @@ def test_a_table_without_a_complete_cost_is_refused(table):
     frame.loc[5, [name for name in frame if name.startswith("latency_ms")]] = None
     frame.to_csv(table, index=False)
     with pytest.raises(DataError, match=r"row 6: 'latency_ms\.chip_1' has no value, and no other"):
-        transfer.load(str(table))
+        transfer.load(str(table), genes=GENES)
 
 
 @pytest.mark.parametrize("cell", ["n/m", "NA", 0, -1.5, float("inf")])
@@ -152,7 +128,7 @@ def test_a_cost_that_is_none_is_named(table, cell):
 
     words = rf"row 5: 'latency_ms\.chip_1' is '?{cell}'?(\.0)?; it must be a positive number"
     with pytest.raises(DataError, match=words):
-        transfer.load(changed(table, "chip_1", change))
+        transfer.load(changed(table, "chip_1", change), genes=GENES)
 
 
 def test_scores_of_known_predictions():
@@ -179,7 +155,7 @@ def test_what_is_wrong_is_named(table, tmp_path):
         ({"metric": "energy_mj"}, DataError, "energy_mj.DEVICE"),
     ):
         with pytest.raises(error, match=words):
-            transfer.run(str(table), **options)
+            transfer.run(str(table), genes=GENES, **options)
     with pytest.raises(DataError, match="there is no table"):
         transfer.run("missing.csv")
     few = tmp_path / "few.csv"
@@ -189,4 +165,4 @@ def test_what_is_wrong_is_named(table, tmp_path):
     ):
         pd.read_csv(table).head(designs).to_csv(few, index=False)
         with pytest.raises(error, match=words):
-            transfer.run(str(few), targets=["target"], probes=[5])
+            transfer.run(str(few), genes=GENES, targets=["target"], probes=[5])
