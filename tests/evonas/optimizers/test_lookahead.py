@@ -5,7 +5,7 @@ import numpy as np
 import evonas
 from evonas import Evaluation, Status
 from evonas.acquisition.posterior import PosteriorModel
-from evonas.optimizers.lookahead import LookAhead, extremes, neighbours, opening_designs
+from evonas.optimizers.lookahead import LookAhead, extremes, latin_hypercube, neighbours
 from evonas.problems.toy import ZDT1, Blocks
 from evonas.records import Candidate
 from evonas.space import Choice, Space, genome_key
@@ -13,13 +13,13 @@ from evonas.surrogates.metric_models import MetricModels
 from evonas.testing import OptimizerSuite
 
 
-def test_the_opening_has_every_value_equally_often():
-    codes = opening_designs(Blocks.space, 24, np.random.default_rng(0))
+def test_a_latin_hypercube_has_every_value_equally_often():
+    codes = latin_hypercube(Blocks.space, 24, np.random.default_rng(0))
     assert codes.shape == (24, 5)
     assert (codes >= Blocks.space.lower).all()
     assert (codes <= Blocks.space.upper).all()
     assert np.bincount(codes[:, 2].astype(int)).tolist() == [8, 8, 8]
-    assert opening_designs(Blocks.space, 1, np.random.default_rng(0)).shape == (1, 5)
+    assert latin_hypercube(Blocks.space, 1, np.random.default_rng(0)).shape == (1, 5)
 
 
 def test_a_search_begins_with_what_the_surrogate_chooses(oracle):
