@@ -101,11 +101,11 @@ def test_an_asynchronous_search_uses_its_budget_exactly():
     assert run.status()["pruned"] > 0
 
 
-@pytest.mark.parametrize(("workers", "expected"), [(None, 5), (2, 5), (7, 7)])
+@pytest.mark.parametrize(("workers", "expected"), [(1, 5), (2, 5), (7, 7)])
 def test_a_batch_keeps_all_workers_busy(workers, expected, tmp_path):
     count = 20 + 2 * expected
-    options = {"evaluations": count, "surrogate": "default", "workers": workers, **QUIET}
-    evonas.search(Blocks(), runner=dying_runner(1000), out=tmp_path / "run", **options)
+    runner = dying_runner(1000, workers)
+    evonas.search(Blocks(), evaluations=count, runner=runner, out=tmp_path / "run", **QUIET)
     candidates, _ = record(tmp_path / "run")
     let_through = [c.batch for c, v in candidates if v.decision is not Decision.PRUNE]
     assert let_through == [0] * 20 + [1] * expected + [2] * expected
