@@ -134,9 +134,9 @@ class Problem(ABC):
             each up to its first colon.
         highlight: The numeric gene that figures colour the front by, if one tells designs apart.
         profiles: Fitted devices that its times are predicted for, as
-            :func:`evonas.devices.profile.load` reads them, with
-            :class:`evonas.devices.profile.FittedCosts`. A problem that sets it has no times of its
-            own to make kits from, and leaves ``timed_models`` empty.
+            :func:`evonas.devices.store.load` reads them, with
+            :class:`evonas.devices.profile.CostPredictor`. A problem that sets it has no times of
+            its own to make kits from, and leaves ``timed_models`` empty.
         designs: Canonical genomes of the only designs that have values, where they can be listed
             (the rows of a table); a search proposes no others.
         timed_models: File name, without ``.onnx``, of a model that :meth:`export` writes -> the
@@ -274,7 +274,7 @@ class Problem(ABC):
     @property
     def probes(self) -> dict[str, int]:
         """Count the designs that were measured on each fitted device: they are evaluations, too."""
-        return {profile.content["name"]: profile.probes for profile in self.profiles}
+        return {profile.name: profile.probe_count for profile in self.profiles}
 
     def metric(self, name: str) -> Metric:
         """Find a metric, the final ones included, by name."""
@@ -318,7 +318,7 @@ class Problem(ABC):
                 for c in self.constraints
             ],
             "probes": self.probes,
-            "kits": {p.content["name"]: p.content["kits"] for p in self.profiles},
+            "kits": {profile.name: profile.kits for profile in self.profiles},
             "notes": list(self.notes),
             "highlight": self.highlight,
         }

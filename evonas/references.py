@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from pathlib import Path
 
 from evonas import plugins
-from evonas.devices import profile as device_profile
+from evonas.devices import store
 from evonas.devices.problem import OnDevice
+from evonas.devices.profile import Profile
 from evonas.errors import EvonasError, PluginError, did_you_mean
 from evonas.problem import Problem, check_problem
 
 
-def load_problem(reference: str, options: Mapping[str, object] | None = None) -> Problem:
+def load_problem(
+    reference: str, options: Mapping[str, object] | None = None, devices: Path | None = None
+) -> Problem:
     """Make a problem.
 
     Args:
@@ -20,6 +24,7 @@ def load_problem(reference: str, options: Mapping[str, object] | None = None) ->
         options: Keyword arguments of its constructor; and ``device``, a fitted device that the
             times of its models are predicted for, if it sets ``timed_models`` and has no option
             of that name itself (:class:`evonas.devices.problem.OnDevice`).
+        devices: Folder of profiles that come before the user's: those that a run keeps.
 
     Raises:
         PluginError: It is not found, does not load, or its constructor fails.
@@ -59,24 +64,28 @@ def load_problem(reference: str, options: Mapping[str, object] | None = None) ->
             f"problem '{reference}' has neither an option 'device' nor 'timed_models', the models "
             "whose times would be predicted for a fitted device; its author sets one of them"
         )
-    return _on_device(problem, str(device), reference, options)
+    return _on_device(problem, _profile(str(device), devices), reference, options)
 
 
 def _check_device_is_used(problem: Problem, reference: str, device: str) -> None:
     """Check that an option of a problem's own called ``device`` does not hide a fitted device."""
     if not problem.timed_models or problem.profiles:
         return
-    if device in device_profile.names(device_profile.devices_folder()):
+    if device in store.device_names(store.devices_folder()):
         raise PluginError(
             f"'{device}' is a fitted device, but problem '{reference}' has an option 'device' of "
             "its own and predicts nothing for it; give that option another name"
         )
 
 
+def _profile(device: str, devices: Path | None) -> Profile:
+    kept = devices is not None and device in store.device_names(devices)
+    return store.load(device, devices if devices and kept else store.devices_folder())
+
+
 def _on_device(
-    problem: Problem, device: str, reference: str, options: Mapping[str, object]
+    problem: Problem, profile: Profile, reference: str, options: Mapping[str, object]
 ) -> Problem:
-    profile = device_profile.load(device, device_profile.devices_folder())
     found = OnDevice(problem, profile, reference, options)
     check_problem(found)
     return found

@@ -1,6 +1,7 @@
 import os
 import signal
 
+import pytest
 from hypothesis import settings
 
 # As in workers: tests that run at the same time would otherwise fight for the cores.
@@ -12,3 +13,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # How long an example takes says something about the machine, not about the code.
 settings.register_profile("evonas", deadline=None)
 settings.load_profile("evonas")
+
+
+@pytest.fixture(autouse=True)
+def own_data_directory(tmp_path, monkeypatch):
+    """Keep tests away from the device profiles of whoever runs them."""
+    monkeypatch.delenv("EVONAS_DEVICES", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user-data"))

@@ -1,18 +1,18 @@
-"""Profiles of devices and servers: how fast they compute and what they draw.
+"""Devices and servers: presets of how fast they compute, and how much power they draw.
 
-A profile with a factor is *simulated*: its times are those of this machine times the factor, and
+A device with a factor is *simulated*: its times are those of this machine times the factor, and
 say nothing about memory, caches or missing instructions of the device it stands for. The factors
 of the presets are orders of magnitude, from the float32 multiply-accumulates a second that the
-processor can do at best. A device that ``evonas device fit`` made known is predicted instead.
+processor can do at best. A device that was fitted by ``evonas device fit`` is predicted instead.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evonas.devices import profile as device_profile
-from evonas.devices.numbers import numbers
-from evonas.devices.profile import DEVICES_VARIABLE, Profile
+from evonas.devices import store
+from evonas.devices.parsing import parse_numbers
+from evonas.devices.profile import Profile
 from evonas.errors import ConfigError, did_you_mean
 
 
@@ -21,12 +21,12 @@ class Device:
     """A device, or a server.
 
     Args:
-        name: How it is called in tables.
-        description: What it stands for, and where its numbers come from.
-        factor: Its time for a computation, in times of this machine on one thread.
-        compute_watts: Drawn while it computes.
-        idle_watts: Drawn while it waits or sends, the radio not counted.
-        profile: Predicts its times, which are then not those of this machine.
+        name: Name in tables.
+        description: What the device stands for, and the source of its numbers.
+        factor: Time of a computation on the device, over that on one thread of this machine.
+        compute_watts: Power while it computes, in W.
+        idle_watts: Power while it waits or sends, in W, without the radio.
+        profile: Profile of a fitted device, by which its times are predicted.
 
     Raises:
         ConfigError: The factor is not above 0.
@@ -102,36 +102,41 @@ DEVICES = {
 }
 
 
-def device(text: str) -> Device:
+def parse_device(text: str) -> Device:
     """Find a preset or a fitted device by name, or read ``"factor=20,compute_watts=3"``.
 
-    Powers that are left out are those of this machine, and so are those of a fitted device.
-    Fitted devices are looked up in ``$EVONAS_DEVICES``, or else in ``results/devices``.
+    Powers that are left out are those of this machine, and so are those of a fitted device. Fitted
+    devices are looked up in :func:`evonas.devices.store.devices_folder`.
 
-    >>> device("factor=20").factor
+    >>> parse_device("factor=20").factor
     20.0
 
     Raises:
-        ConfigError: It is none of them.
+        ConfigError: The text is neither the name of a device nor such numbers.
+        DataError: The fitted device's profile cannot be read.
     """
-    own = DEVICES["this-machine"]
-    if "=" not in text:
-        folder = device_profile.devices_folder()
-        fitted = device_profile.names(folder)
-        if text in DEVICES and text in fitted:
-            raise ConfigError(
-                f"'{text}' is a preset and, in '{folder}', a fitted device; fit it by another name"
-            )
-        if text in DEVICES:
-            return DEVICES[text]
-        if text not in fitted:
-            hint = did_you_mean(text, [*fitted, *DEVICES])
-            raise ConfigError(
-                f"there is no device '{text}', neither a preset nor fitted in '{folder.resolve()}' "
-                f"(set {DEVICES_VARIABLE} to look elsewhere){hint}"
-            )
-        profile = device_profile.load(text, folder)
-        return Device(text, "powers assumed", 1, own.compute_watts, own.idle_watts, profile)
-    powers = {"compute_watts": own.compute_watts, "idle_watts": own.idle_watts}
-    given = numbers("device", text, ["factor"], powers)
-    return Device(text, "as given", given["factor"], given["compute_watts"], given["idle_watts"])
+    here = DEVICES["this-machine"]
+    if "=" in text:
+        powers = {"compute_watts": here.compute_watts, "idle_watts": here.idle_watts}
+        given = parse_numbers("device", text, ["factor"], powers)
+        return Device(
+            text, "as given", given["factor"], given["compute_watts"], given["idle_watts"]
+        )
+    folder = store.devices_folder()
+    fitted = store.device_names(folder)
+    if text in DEVICES and text in fitted:
+        raise ConfigError(
+            f"'{text}' is a preset and, in '{folder}', a fitted device; fit it by another name"
+        )
+    if text in DEVICES:
+        return DEVICES[text]
+    if text in fitted:
+        profile = store.load(text, folder)
+        return Device(text, "powers assumed", 1, here.compute_watts, here.idle_watts, profile)
+    missing = f"there is no device '{text}', neither a preset nor fitted in '{folder.resolve()}'"
+    if text in store.device_names(store.EARLIER_FOLDER):
+        raise ConfigError(f"{missing}; {store.how_to_move(text, folder)}")
+    raise ConfigError(
+        f"{missing} (set {store.DEVICES_VARIABLE} to look elsewhere)"
+        + did_you_mean(text, [*fitted, *DEVICES])
+    )

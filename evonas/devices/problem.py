@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from evonas import plugins
-from evonas.devices.profile import FittedCosts, Profile, end_metrics, with_ends
+from evonas.devices.profile import CostPredictor, Profile, interval_metrics, interval_names
+from evonas.devices.transfer import Views, transfer_models
 from evonas.errors import ConfigError
 from evonas.problem import Problem, Report
 from evonas.space import FloatArray, Genome, Value
@@ -44,12 +45,12 @@ class OnDevice(Problem):
     ) -> None:
         _check(problem, profile, reference, options)
         self._problem, self._timed = problem, dict(problem.timed_models)
-        self._costs = {model: FittedCosts(profile, model) for model in self._timed}
+        self._costs = {model: CostPredictor(profile, model) for model in self._timed}
         timed = set(self._timed.values())
         self.metrics = [
             # It follows the whole design, whatever the problem's own times depend on.
             *(replace(m, genes=None) if m.name in timed else m for m in problem.metrics),
-            *(end for name in self._timed.values() for end in end_metrics(name, "ms")),
+            *(end for name in self._timed.values() for end in interval_metrics(name, "ms")),
         ]
         self.space, self.objectives = problem.space, problem.objectives
         self.constraints, self.designs = problem.constraints, problem.designs
@@ -65,7 +66,7 @@ class OnDevice(Problem):
 
     def evaluate(self, genome: Genome, metrics: Sequence[str]) -> Mapping[str, float]:
         """Measure a genome, and predict its times on the device."""
-        names = {model: with_ends(metric) for model, metric in self._timed.items()}
+        names = {model: interval_names(metric) for model, metric in self._timed.items()}
         own = {end: metric for metric, *ends in names.values() for end in ends}
         wanted = list(dict.fromkeys(own.get(name, name) for name in metrics))
         found = dict(self._problem.evaluate(genome, wanted))
@@ -76,16 +77,14 @@ class OnDevice(Problem):
             if not math.isfinite(here):  # The evaluation fails, as it does without the device.
                 found |= dict.fromkeys(ends, here)
             elif here > 0:
-                found |= zip(ends, self._costs[model].of(genome, views), strict=True)
+                found |= zip(ends, self._costs[model].predict(genome, views), strict=True)
             else:
                 found |= dict.fromkeys(ends, 0.0)
         return found
 
-    def _seen(self, genome: Genome) -> Mapping[str, FloatArray]:
-        """A design's views, as those that kits are made with."""
-        views = plugins.load("evonas.transfer", "default").problem_views(self._problem, [genome])
-        found: Mapping[str, FloatArray] = views
-        return found
+    def _seen(self, genome: Genome) -> Views:
+        """Describe a design as kits do."""
+        return transfer_models().problem_views(self._problem, [genome])
 
     def prepare(self, report: Report) -> None:
         """Do once what every evaluation needs."""
@@ -151,10 +150,9 @@ def _check(
                 f"metric '{name}' has the unit '{unit}', and times on a fitted device are "
                 "predicted in ms; give the metric the unit 'ms'"
             )
-    content = profile.content
-    fitted = [plugins.class_name(content["problem"]), content["space"], content["options"]]
+    fitted = [plugins.class_name(profile.problem), profile.space, profile.options]
     given = [plugins.class_name(reference), problem.space.describe(), dict(options)]
     # Options from Python, such as paths, are compared as the texts that the command line gives.
     same = fitted == json.loads(json.dumps(given, default=str))
-    if not same or set(problem.timed_models) - set(content["kinds"]):
-        raise profile.unfit("models")
+    if not same or set(problem.timed_models) - set(profile.kinds):
+        raise profile.wrong_problem("models")

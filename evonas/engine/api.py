@@ -12,6 +12,7 @@ from typing import Any, cast
 from evonas import plugins
 from evonas.acquisition.gate import EvaluateAll, SurrogateGate
 from evonas.acquisition.posterior import PosteriorModel
+from evonas.devices import store
 from evonas.engine.interrupt import StopRequest
 from evonas.engine.loop import Observer, Search
 from evonas.engine.settings import (
@@ -34,6 +35,7 @@ from evonas.problem import Problem, Report, check_problem
 from evonas.protocols import Gate, Optimizer, Runner
 from evonas.run.front import Front
 from evonas.run.journal import Journal
+from evonas.run.layout import DEVICES
 from evonas.run.manifest import write_manifest
 from evonas.run.run import Run, run_problem
 
@@ -108,6 +110,8 @@ def search(
         try:
             if directory is not None:
                 write_manifest(directory, meta["description"]["problem"], settings.seed)
+                for profile in problem.profiles:
+                    store.save(profile, directory / DEVICES)
                 for name, text in (files or {}).items():
                     (directory / name).write_text(text, encoding="utf-8")
             _go(problem, journal, optimizer, gate, runner, settings, observer, report)

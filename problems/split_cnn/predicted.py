@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from evonas.devices.presets import Device
-from evonas.devices.profile import FittedCosts, end_metrics, energy_of, with_ends
+from evonas.devices.profile import CostPredictor, energy_of, interval_metrics, interval_names
 from evonas.problem import Metric
 from evonas.space import FloatArray, Genome, Space
 
@@ -35,17 +35,16 @@ class PredictedTimes:
         self.profiles = {m: device.profile for m, device in devices.items() if device.profile}
         described = json.loads(json.dumps(space.describe()))
         for model, profile in self.profiles.items():
-            content = profile.content
-            options = {"data": "digits", "image_size": None, **content["options"]}
+            options = {"data": "digits", "image_size": None, **profile.options}
             if (
-                content["space"] != described
-                or model not in content["kinds"]
+                profile.space != described
+                or model not in profile.kinds
                 or any(options[name] != value for name, value in images.items())
             ):
-                raise profile.unfit("networks")
-        self._costs = {model: FittedCosts(p, model) for model, p in self.profiles.items()}
+                raise profile.wrong_problem("networks")
+        self._costs = {model: CostPredictor(p, model) for model, p in self.profiles.items()}
         if self.metered:
-            self._costs[energy_of("head")] = FittedCosts(self.profiles["head"], energy_of("head"))
+            self._costs[energy_of("head")] = CostPredictor(self.profiles["head"], energy_of("head"))
 
     @property
     def metrics(self) -> list[Metric]:
@@ -53,22 +52,23 @@ class PredictedTimes:
         found = [(TIMED[model], "ms") for model in self.profiles]
         if self.metered:
             found.append(("head_energy_mj", "mJ"))
-        return [end for name, unit in found for end in end_metrics(name, unit)]
+        return [end for name, unit in found for end in interval_metrics(name, unit)]
 
     @property
     def metered(self) -> bool:
         """Whether the energy that heads take is known."""
         profile = self.profiles.get("head")
-        return profile is not None and energy_of("head") in profile.content["kinds"]
+        return profile is not None and energy_of("head") in profile.kinds
 
-    def energy(self, views: Mapping[str, FloatArray]) -> dict[str, float]:
+    def energy(self, genome: Genome, views: Mapping[str, FloatArray]) -> dict[str, float]:
         """Predict the energy of the head in mJ, and the ends of its interval.
 
         Args:
+            genome: In canonical form.
             views: Of the design, shape (1, columns) each.
         """
-        energies = self._costs[energy_of("head")].predict(views)
-        return dict(zip(with_ends("head_energy_mj"), energies, strict=True))
+        energies = self._costs[energy_of("head")].predict(genome, views)
+        return dict(zip(interval_names("head_energy_mj"), energies, strict=True))
 
     def times(
         self, genome: Genome, views: Mapping[str, FloatArray], on_device: bool
@@ -83,6 +83,6 @@ class PredictedTimes:
         found: dict[str, float] = {}
         for model in self.profiles:
             nothing = model == "tail" and on_device
-            times = (0.0,) * 3 if nothing else self._costs[model].of(genome, views)
-            found |= zip(with_ends(TIMED[model]), times, strict=True)
+            times = (0.0,) * 3 if nothing else self._costs[model].predict(genome, views)
+            found |= zip(interval_names(TIMED[model]), times, strict=True)
         return found

@@ -108,8 +108,8 @@ class SplitCNN(Problem):
         self._settings = settings if epochs is None else replace(settings, epochs=epochs)
         self._torch_device = torch_device
         self._validation_images = validation_images
-        self._device, self._server = devices.device(device), devices.device(server)
-        self._link = links.link(link)
+        self._device, self._server = devices.parse_device(device), devices.parse_device(server)
+        self._link = links.parse_link(link)
         self._prepared: Prepared | None = None
 
         self.space = architecture.space(self._config)
@@ -282,7 +282,8 @@ class SplitCNN(Problem):
         if len(self.profiles) < len(TIMED):  # What is predicted needs no measurement.
             head, tail = self._evaluator.times(self._pair(genome))
             found = {"head_ms": head, "tail_ms": tail} | found
-        return found | (self._predicted.energy(views) if self._predicted.metered else {})
+        energy = self._predicted.energy(genome, views) if self._predicted.metered else {}
+        return found | energy
 
     def _sizes(self, genome: Genome) -> dict[str, float]:
         split = self._evaluator.sketch(*self._place(genome))

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
-from evonas.devices.profile import read_json
+from evonas.devices.store import read_json
 from evonas.errors import DataError
 from evonas.space import FloatArray, Value, genome_key
 

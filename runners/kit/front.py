@@ -40,9 +40,9 @@ def front_kit(
     if not designs:
         raise DataError(f"run '{directory}' has no design on its front yet")
     problem, options = run_problem(directory, run.meta), run.meta["options"]
-    profile = problem.profiles[0].content if problem.profiles else None
+    profile = problem.profiles[0] if problem.profiles else None
     if profile is not None:
-        options = profile["options"]
+        options = profile.options
         problem = references.load_problem(run.meta["reference"], options)
     kits.check(problem, run.meta["reference"], out)
     rows = np.linspace(0, len(designs) - 1, min(most or len(designs), len(designs))).round()
@@ -51,7 +51,7 @@ def front_kit(
     labels = [f"id{design.id}" for design in taken]
     against = None
     if profile is not None:
-        kind, genome = profile["reference"]
+        kind, genome = profile.reference
         if genome not in genomes:
             genomes.append(genome)
             labels.append("reference")

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evonas import plugins
+from evonas.devices.transfer import transfer_models
 from evonas.errors import DataError, EvonasError, ProblemError, WorkError
 from evonas.optimizers.catalogue import Catalogue
 from evonas.problem import Problem, Report
@@ -114,7 +114,7 @@ def check(problem: Problem, reference: str, out: Path) -> None:
         UsageError: The problem has no timed models, or the folder is not empty or cannot be made.
     """
     if problem.profiles:
-        names = " and ".join(profile.content["name"] for profile in problem.profiles)
+        names = " and ".join(profile.name for profile in problem.profiles)
         raise ProblemError(
             f"problem '{reference}' predicts its times for {names}, and a kit needs times that "
             "are measured; leave that device out"
@@ -235,7 +235,7 @@ def survey(problem: Problem, designs: Sequence[dict[str, Value]], report: Report
         report(f"{told}; they are left out.")
     table = np.array(rows).reshape(len(rows), len(problem.timed_models))
     costs = dict(zip(problem.timed_models, table.T, strict=True))
-    views = plugins.load("evonas.transfer", "default").problem_views(problem, kept)
+    views = transfer_models().problem_views(problem, kept)
     return Survey(kept, costs, views)
 
 
@@ -259,7 +259,6 @@ def choose(known: Survey, count: int, seed: int = 0, *, measured: Sequence[int] 
     Raises:
         DataError: Fewer designs have models of all kinds.
     """
-    transfer = plugins.load("evonas.transfer", "default").Transfer
     usable = known.usable
     if len(usable) < count:
         raise DataError(
@@ -272,8 +271,8 @@ def choose(known: Survey, count: int, seed: int = 0, *, measured: Sequence[int] 
     for number, ms in enumerate(some.costs.values(), 1):
         share = count * number // len(some.costs) - len(chosen)
         if share:
-            fitted = transfer(some.views, ms[:, None], seed=seed)
-            chosen += fitted.choose_probes(share, [*before, *chosen])
+            transfer = transfer_models().make_transfer(some.views, ms[:, None], seed=seed)
+            chosen += transfer.choose_probes(share, [*before, *chosen])
     return [int(usable[index]) for index in chosen]
 
 

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from evonas import plugins
 from evonas.derived import all_values
-from evonas.devices import links
-from evonas.devices import profile as device_profile
-from evonas.devices.profile import DEVICES, Profile
+from evonas.devices import links, store
+from evonas.devices.profile import FittedCost, Probe, Profile
+from evonas.devices.transfer import transfer_models
 from evonas.errors import ConfigError, DataError, EvonasError, ProblemError, WorkError
 from evonas.problem import check_problem
 from evonas.problems.split_cnn import problem as problem_module
@@ -324,37 +323,63 @@ def test_digits_from_training_to_a_pair(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def fitted(make, data, tmp_path, monkeypatch):
+def fitted(make, data):
     """A device 'board' of which ten designs were measured; its heads take 3 ms per million."""
-    monkeypatch.chdir(tmp_path)
     plain = make(device="this-machine")
     rng = np.random.default_rng(0)
     genomes = [plain.canonical(plain.space.decode(code)) for code in plain.space.sample(30, rng)]
     views = plain.views(genomes)
     kinds, arrays = {}, {}
     for kind in ("head", "tail"):
-        transfer = plugins.load("evonas.transfer", "default").Transfer(views)
+        transfer = transfer_models().make_transfer(views)
         costs = 0.1 + 3 * views[kind][:10, [1, 4, 7, 10]].sum(axis=1)
         header, found = transfer.fit(range(10), costs).save()
-        rows = zip(genomes, costs, strict=False)
-        probes = [{"genome": g, "measured": 2 * ms, "uncertainty": 1e-4} for g, ms in rows]
-        kinds[kind] = {"predictor": header, "probes": probes, "error": 0.03, "trusted": True}
+        kinds[kind] = FittedCost(
+            metric=plain.timed_models[kind],
+            unit="ms",
+            method="adapt",
+            error=0.03,
+            spearman=1.0,
+            trusted=True,
+            predictor=header,
+            probes=[
+                Probe(
+                    label="",
+                    genome=genome,
+                    kit=0,
+                    measured=2 * ms,
+                    uncertainty=1e-4,
+                    predicted=ms,
+                    lower=ms,
+                    upper=ms,
+                )
+                for genome, ms in zip(genomes, costs, strict=False)
+            ],
+        )
         arrays |= {f"{kind}/{name}": array for name, array in found.items()}
-    content = {
-        "format": device_profile.FORMAT,
-        "name": "board",
-        "kits": ["a kit"],
-        "problem": "digits",
-        "options": {"data": data},
-        "space": json.loads(json.dumps(plain.space.describe())),
-        "threads": 1,
-        "kinds": kinds,
-    }
-    Profile(content, arrays).save(DEVICES)
-    kinds["head energy"] = kinds["head"]
+    profile = Profile(
+        name="board",
+        kits=["a kit"],
+        problem="digits",
+        options={"data": data},
+        space=json.loads(json.dumps(plain.space.describe())),
+        reference=("head", genomes[0]),
+        host={},
+        threads=1,
+        proxies=[],
+        kinds=kinds,
+        arrays=arrays,
+    )
+    store.save(profile, store.devices_folder())
+    energy = kinds["head"].model_copy(update={"unit": "mJ"})
     arrays |= {f"head energy{name[4:]}": a for name, a in arrays.items() if name[:5] == "head/"}
-    Profile({**content, "name": "metered"}, arrays).save(DEVICES)
+    metered = {"name": "metered", "kinds": {**kinds, "head energy": energy}, "arrays": arrays}
+    store.save(profile.model_copy(update=metered), store.devices_folder())
     return plain
+
+
+def board():
+    return store.load("board", store.devices_folder())
 
 
 def test_what_is_predicted_is_not_timed(make, fitted, monkeypatch):
@@ -378,7 +403,7 @@ def test_times_on_a_fitted_device_are_predicted_with_intervals(make, fitted):
     for kind in ("head", "tail"):
         time = f"{kind}_ms"
         assert 0 < found[f"{time}_lower"] < found[time] < found[f"{time}_upper"]
-        predictor = device_profile.load("board", DEVICES).predictor(kind)
+        predictor = board().predictor(kind)
         expected = predictor.predict(fitted.views([DESIGN])).mean[0]
         assert found[time] == pytest.approx(expected)
     whole = found["device_ms"] + found["link_ms"] + found["server_ms"]
@@ -397,7 +422,7 @@ def test_energy_on_a_metered_device_is_predicted_with_its_interval(make, fitted)
     assert "head_energy_mj_lower" not in [metric.name for metric in make(device="board").metrics]
     found = all_values(problem, DESIGN)
     # The fixture's heads take as many mJ as ms; the rest is for sending and waiting.
-    link = links.link("802.15.4")
+    link = links.parse_link("802.15.4")
     rest = link.send_ms(int(found["payload_bytes"])) * link.transmit_watts
     rest += (found["link_ms"] + found["server_ms"]) * 5
     assert found["device_energy_mj"] == pytest.approx(found["head_energy_mj"] + rest)
@@ -409,11 +434,11 @@ def test_a_design_that_was_measured_keeps_its_measured_time(make, fitted):
     problem = make(device="board")
     assert problem.probes == problem.describe()["probes"] == {"board": 10}
     assert fitted.describe()["probes"] == {}
-    entry = device_profile.load("board", DEVICES).content["kinds"]["head"]["probes"][3]
-    found = problem.evaluate(entry["genome"], ["head_ms", "head_ms_lower", "head_ms_upper"])
-    assert found["head_ms"] == entry["measured"]
-    assert found["head_ms_upper"] == pytest.approx(entry["measured"] * np.exp(1.645e-4))
-    assert found["head_ms_lower"] == pytest.approx(entry["measured"] * np.exp(-1.645e-4))
+    probe = board().kinds["head"].probes[3]
+    found = problem.evaluate(probe.genome, ["head_ms", "head_ms_lower", "head_ms_upper"])
+    assert found["head_ms"] == probe.measured
+    assert found["head_ms_upper"] == pytest.approx(probe.measured * np.exp(1.645e-4))
+    assert found["head_ms_lower"] == pytest.approx(probe.measured * np.exp(-1.645e-4))
 
 
 def test_a_fitted_device_is_for_its_own_networks(fitted):

@@ -38,18 +38,21 @@ class Net(evonas.Problem):
         (directory / "net.onnx").touch()
 
 
-def on_device(problem, options=None):
-    kind = {"probes": [], "error": 0.1, "trusted": True}
-    content = {
-        "name": "board",
-        "problem": f"net.py:{type(problem).__name__}",
-        "options": options or {},
-        "space": problem.space.describe(),
-        "threads": 1,
-        "kinds": dict.fromkeys(problem.timed_models, kind),
-        "kits": ["one"],
-    }
-    return OnDevice(problem, Board(content, {}), content["problem"], options or {})
+@pytest.fixture
+def on_device(make_profile):
+    """A function that puts a problem on the board."""
+
+    def put(problem, options=None):
+        profile = make_profile(
+            {model: [] for model in problem.timed_models},
+            Board,
+            problem=f"net.py:{type(problem).__name__}",
+            options=options or {},
+            space=problem.space.describe(),
+        )
+        return OnDevice(problem, profile, profile.problem, options or {})
+
+    return put
 
 
 def evaluated(problem, depth):
@@ -58,12 +61,12 @@ def evaluated(problem, depth):
 
 
 @pytest.mark.parametrize(("depth", "times"), [(3, [5.0, 4.0, 6.0]), (0, [0.0] * 3)])
-def test_times_are_predicted_where_there_is_a_model(depth, times):
+def test_times_are_predicted_where_there_is_a_model(on_device, depth, times):
     assert list(evaluated(on_device(Net()), depth).values.values()) == [9.0 - depth, *times]
 
 
 @pytest.mark.parametrize("here", [math.nan, math.inf])
-def test_a_time_that_is_no_number_fails_as_without_the_device(here):
+def test_a_time_that_is_no_number_fails_as_without_the_device(on_device, here):
     problem = Net(lambda depth: here)
     for one in (problem, on_device(problem)):
         found = evaluated(one, 3)
@@ -83,7 +86,7 @@ class Changing(Net):
         return {**super().describe(), "data": self.data}
 
 
-def test_what_a_problem_adds_to_its_description_is_kept():
+def test_what_a_problem_adds_to_its_description_is_kept(on_device):
     problem = on_device(Changing())
     problem.prepare(print)
     found = problem.describe()
@@ -93,7 +96,7 @@ def test_what_a_problem_adds_to_its_description_is_kept():
     assert found["probes"] == {"board": 0}
 
 
-def test_a_search_on_a_device_is_not_resumed_when_the_data_changed(tmp_path):
+def test_a_search_on_a_device_is_not_resumed_when_the_data_changed(on_device, tmp_path):
     out, options = tmp_path / "run", {"population": 4, "surrogate": False, "report": print}
     evonas.search(on_device(Changing()), evaluations=4, out=out, **options)
     changed = Changing()
@@ -102,15 +105,15 @@ def test_a_search_on_a_device_is_not_resumed_when_the_data_changed(tmp_path):
         evonas.resume(out, problem=on_device(changed), evaluations=8)
 
 
-def test_options_from_python_are_those_of_the_command_line():
+def test_options_from_python_are_those_of_the_command_line(on_device):
     profile = on_device(Net(), {"data": "here/images"}).profiles[0]
-    reference = profile.content["problem"]
+    reference = profile.problem
     OnDevice(Net(), profile, reference, {"data": Path("here/images")})
     with pytest.raises(evonas.ConfigError, match="fitted for other models"):
         OnDevice(Net(), profile, reference, {"data": Path("there/images")})
 
 
-def test_a_metric_is_the_time_of_one_model():
+def test_a_metric_is_the_time_of_one_model(on_device):
     problem = Net()
     problem.timed_models["copy"] = "ms"
     with pytest.raises(evonas.ConfigError, match="metric 'ms' is the time of several models"):

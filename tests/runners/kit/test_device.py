@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import evonas
-from evonas import plugins
-from evonas.devices import profile as device_profile
+from evonas.devices import store
 from evonas.runners.cli.main import main
 from evonas.runners.kit import fit as profile
 from evonas.runners.kit.formats import Kit, identify
@@ -23,7 +22,7 @@ PROBLEM = """
     from pathlib import Path
 
     from evonas import (Choice, InfeasibleError, Integer, Metric, Objective, Problem, Space)
-    from evonas.devices import profile as device_profile
+    from evonas.devices import store
 
 
     class Stack(Problem):
@@ -37,7 +36,7 @@ PROBLEM = """
         def __init__(self, scale: float = 1.0, devices: str = ""):
             self.scale = scale
             if devices:
-                self.profiles = [device_profile.load("board", Path(devices))]
+                self.profiles = [store.load("board", Path(devices))]
                 self.timed_models = {}
 
         def evaluate(self, genome, metrics):
@@ -232,7 +231,7 @@ def test_a_device_that_is_a_multiple_is_predicted_and_trusted(made, fit, tmp_pat
     assert code == 0
     assert printed.count("to be trusted") == 2
     assert "NOT" not in printed
-    found = device_profile.load("board", tmp_path / "devices")
+    found = store.load("board", tmp_path / "devices")
     kit = Kit.model_validate(json.loads((made / "kit" / "kit.json").read_text()))
     for kind in ("head", "tail"):
         rows = kit.rows(kind)
@@ -261,11 +260,10 @@ def test_a_device_that_follows_nothing_known_is_not_trusted(made, fit, tmp_path,
     assert "Measure 10 more designs, these:" in printed
 
     # Profiles that were written before do not list them.
-    found = device_profile.load("board", tmp_path / "devices")
-    del found.content["next"]
-    found.save(tmp_path / "devices")
+    found = store.load("board", tmp_path / "devices")
+    store.save(found.model_copy(update={"next": None}), tmp_path / "devices")
     assert main(["device", "show", "board", "--devices", str(tmp_path / "devices")]) == 0
-    assert "Measure ten more.\nA further kit holds them;" in capsys.readouterr().out
+    assert "Measure ten more.\nA follow-up kit holds them;" in capsys.readouterr().out
 
 
 def test_a_further_kit_holds_the_designs_that_a_fit_asks_for(
@@ -343,9 +341,9 @@ def test_devices_that_are_known_are_proxies_of_the_next(made, fit, tmp_path):
     assert fit(measured(made, slower), "first")[0] == 0
     code, printed, error = fit(measured(made, slower), "second", "--proxy", "first", "--json")
     assert code == 0, error
-    assert json.loads(printed)["proxies"] == [profile.HERE, "first"]
+    assert json.loads(printed)["proxies"] == [profile.KIT_MACHINE, "first"]
     assert json.loads(printed)["trusted"]
-    assert device_profile.names(tmp_path / "devices") == ["first", "second"]
+    assert store.device_names(tmp_path / "devices") == ["first", "second"]
     assert "own --proxy" in fit(measured(made), "first", "--proxy", "first")[2]
     assert "did you mean 'first'" in fit(measured(made), "third", "--proxy", "frst")[2]
 
@@ -356,9 +354,9 @@ def test_a_view_that_is_named_after_a_kind_describes_its_models_alone(made, fit,
     code, _, error = fit(measured(made, kit="viewed"), "second", "--proxy", "first")
     assert code == 0, error
     for name in ("first", "second"):
-        content = device_profile.load(name, tmp_path / "devices").content
+        found = store.load(name, tmp_path / "devices")
         for kind in ("head", "tail"):
-            assert content["kinds"][kind]["predictor"]["views"] == [kind]
+            assert found.kinds[kind].predictor["views"] == [kind]
 
 
 def search(made, out, *options):
@@ -395,15 +393,15 @@ def test_a_front_is_measured_and_added_to_the_first_kit(made, fit, tmp_path, cap
     assert code == 0, error
     assert "of kit 2, predicted from the kits before" in printed
     assert error == ""
-    rows = device_profile.load("board", folder).content["kinds"]["head"]["probes"]
-    assert [row["kit"] for row in rows] == [0] * 8 + [1] * 6
-    assert rows.pop()["label"] == "reference"
-    for row in rows[8:]:
-        assert row["genome"] == genomes[row["label"]]
+    probes = store.load("board", folder).kinds["head"].probes
+    assert [probe.kit for probe in probes] == [0] * 8 + [1] * 6
+    assert probes.pop().label == "reference"
+    for probe in probes[8:]:
+        assert probe.genome == genomes[probe.label]
         # The device is three times as slow.
-        expected = 3 * (row["genome"]["size"] / 48) ** 2 * row["genome"]["head"]
-        assert row["measured"] == pytest.approx(expected)
-        assert row["predicted"] == pytest.approx(expected, rel=0.3)
+        expected = 3 * (probe.genome["size"] / 48) ** 2 * probe.genome["head"]
+        assert probe.measured == pytest.approx(expected)
+        assert probe.predicted == pytest.approx(expected, rel=0.3)
 
     # A search does not go on with times that are predicted otherwise.
     assert main(["resume", str(run), "--evaluations", "60"]) == 2
@@ -426,8 +424,8 @@ def test_energy_that_was_metered_is_predicted_as_time_is(made, fit, tmp_path):
     code, printed, error = fit(metered(measured(made), kinds=("head",)))
     assert code == 0, error
     assert "head energy [mJ], each predicted from the others" in printed
-    found = device_profile.load("board", tmp_path / "devices")
-    assert list(found.content["kinds"]) == ["head", "head energy", "tail"]
+    found = store.load("board", tmp_path / "devices")
+    assert list(found.kinds) == ["head", "head energy", "tail"]
     kit = Kit.model_validate(json.loads((made / "kit" / "kit.json").read_text()))
     views = kit.views_of(kit.rows("head"))
     energy = found.predictor("head energy").predict(views).mean
@@ -652,7 +650,7 @@ def test_where_profiles_go(made, fit, tmp_path, capsys, monkeypatch):
     assert (code, "cannot hold profiles" in error) == (2, True)
     monkeypatch.chdir(tmp_path)
     assert main(["device", "list"]) == 0
-    assert f"No devices in {tmp_path / 'results' / 'devices'};" in capsys.readouterr().out
+    assert f"No devices in {store.devices_folder()};" in capsys.readouterr().out
     assert fit(measured(made))[0] == 0
     monkeypatch.setenv("EVONAS_DEVICES", str(tmp_path / "devices"))
     assert main(["device", "list"]) == 0
@@ -679,18 +677,13 @@ def test_a_damaged_profile_is_refused(made, fit, tmp_path, capsys):
     for damaged in ("{}", json.dumps(content)):
         header.write_text(damaged)
         code, _, error = fit(measured(made), "next", "--proxy", "board")
-        assert (code, "fit it again" in error) == (2, True)
+        assert (code, "fit the device again" in error) == (2, True)
     # The others are listed all the same.
     assert fit(measured(made), "good")[0] == 0
     assert main(["device", "list", "--devices", str(tmp_path / "devices")]) == 0
     captured = capsys.readouterr()
     assert "good" in captured.out
     assert "board.json' is damaged" in captured.err
-
-
-def test_predictors_are_reached_as_a_plug_in():
-    assert plugins.names("evonas.transfer") == ["default"]
-    assert plugins.load("evonas.transfer", "default").Transfer
 
 
 def on_board(made, monkeypatch, tmp_path, name="Stack", *options):
