@@ -1,4 +1,4 @@
-"""Make a probe kit of a search's front: what is worth measuring once the search has predicted."""
+"""Make a kit of a run's front, to measure what the search predicted."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def front_kit(
     kit, and measured against the same reference model, so that both can be fitted together.
 
     Args:
-        directory: The run's.
-        out: A folder that is not there yet, or empty.
-        most: Take so many, evenly over the front; left out, all.
+        directory: Directory of the run.
+        out: Folder of the kit, which is not there yet, or empty.
+        most: Number of designs to take, evenly over the front; left out, all.
         report: Receives progress.
 
     Returns:
