@@ -43,7 +43,7 @@ class Link:
             )
 
     def send_ms(self, payload_bytes: FloatArray) -> FloatArray:
-        """Time to send payloads, in ms, the round trip left out; shape (n,) as payloads in bytes."""
+        """Time in ms to send payloads in bytes, the round trip left out; shape (n,) both."""
         return payload_bytes * 8 / (self.uplink_mbps * 1e3)
 
     def total_ms(self, payload_bytes: FloatArray) -> FloatArray:
