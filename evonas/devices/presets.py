@@ -8,11 +8,10 @@ processor can do at best. A device that was fitted by ``evonas device fit`` is p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evonas.devices import store
 from evonas.devices.parsing import parse_numbers
-from evonas.devices.profile import Profile
 from evonas.errors import ConfigError, did_you_mean
 
 
@@ -26,7 +25,6 @@ class Device:
         factor: Time of a computation on the device, over that on one thread of this machine.
         compute_watts: Power while it computes, in W.
         idle_watts: Power while it waits or sends, in W, without the radio.
-        profile: Profile of a fitted device, by which its times are predicted.
 
     Raises:
         ConfigError: The factor is not above 0.
@@ -37,7 +35,6 @@ class Device:
     factor: float
     compute_watts: float
     idle_watts: float
-    profile: Profile | None = None
 
     def __post_init__(self) -> None:
         if not self.factor > 0:
@@ -51,8 +48,6 @@ class Device:
         return self.factor != 1
 
     def __str__(self) -> str:
-        if self.profile is not None:
-            return f"{self.profile}; {self.description}"
         if not self.simulated:
             return f"{self.name}: {self.description}"
         return f"{self.name} (simulated, this machine's time x {self.factor:g}): {self.description}"
@@ -102,41 +97,46 @@ DEVICES = {
 }
 
 
-def parse_device(text: str) -> Device:
-    """Find a preset or a fitted device by name, or read ``"factor=20,compute_watts=3"``.
+HERE = DEVICES["this-machine"]
 
-    Powers that are left out are those of this machine, and so are those of a fitted device. Fitted
-    devices are looked up in :func:`evonas.devices.store.devices_folder`.
+
+def parse_device(device: str | Device) -> Device:
+    """Find a preset by name, or read ``"factor=20,compute_watts=3"``.
+
+    Powers that are left out are those of this machine.
 
     >>> parse_device("factor=20").factor
     20.0
 
+    Args:
+        device: The text; a device is returned as it is.
+
     Raises:
-        ConfigError: The text is neither the name of a device nor such numbers.
-        DataError: The fitted device's profile cannot be read.
+        ConfigError: The text is neither the name of a preset nor such numbers.
     """
-    here = DEVICES["this-machine"]
-    if "=" in text:
-        powers = {"compute_watts": here.compute_watts, "idle_watts": here.idle_watts}
-        given = parse_numbers("device", text, ["factor"], powers)
-        return Device(
-            text, "as given", given["factor"], given["compute_watts"], given["idle_watts"]
-        )
+    if isinstance(device, Device):
+        return device
+    if "=" in device:
+        powers = {"compute_watts": HERE.compute_watts, "idle_watts": HERE.idle_watts}
+        return Device(device, "as given", **parse_numbers("device", device, ["factor"], powers))
+    if device in DEVICES:
+        return DEVICES[device]
     folder = store.devices_folder()
     fitted = store.device_names(folder)
-    if text in DEVICES and text in fitted:
+    if device in fitted:
         raise ConfigError(
-            f"'{text}' is a preset and, in '{folder}', a fitted device; fit it by another name"
+            f"'{device}' is a fitted device; only load_problem of evonas.references makes a "
+            "problem that predicts its times"
         )
-    if text in DEVICES:
-        return DEVICES[text]
-    if text in fitted:
-        profile = store.load(text, folder)
-        return Device(text, "powers assumed", 1, here.compute_watts, here.idle_watts, profile)
-    missing = f"there is no device '{text}', neither a preset nor fitted in '{folder.resolve()}'"
-    if text in store.device_names(store.EARLIER_FOLDER):
-        raise ConfigError(f"{missing}; {store.how_to_move(text, folder)}")
+    missing = f"there is no device '{device}', neither a preset nor fitted in '{folder.resolve()}'"
+    if device in store.device_names(store.EARLIER_FOLDER):
+        raise ConfigError(f"{missing}; {store.how_to_move(device, folder)}")
     raise ConfigError(
         f"{missing} (set {store.DEVICES_VARIABLE} to look elsewhere)"
-        + did_you_mean(text, [*fitted, *DEVICES])
+        + did_you_mean(device, [*fitted, *DEVICES])
     )
+
+
+def fitted_device(name: str) -> Device:
+    """Make the device that stands for a fitted one in a problem, with this machine's powers."""
+    return replace(HERE, name=name, description="times predicted, powers assumed")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from functools import cached_property
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from evonas.devices.transfer import Predictor, Views, transfer_models
-from evonas.errors import ConfigError, DataError
+from evonas.errors import DataError
 from evonas.problem import Metric
 from evonas.space import FloatArray, Genome, Value, genome_key
 
@@ -140,14 +138,6 @@ class Profile(BaseModel):
             f"threads: {self.threads}{', energy metered' if metered else ''}"
         )
 
-    def wrong_problem(self, networks: str) -> ConfigError:
-        """Make the error that the device was fitted for other networks than are searched."""
-        return ConfigError(
-            f"device '{self.name}' was fitted for other {networks}: problem '{self.problem}' with "
-            f"the options {self.options}; make a kit of these with 'evonas device probe', or "
-            "search with those options"
-        )
-
     def predictor(self, kind: str) -> Predictor:
         """Load the predictor of a cost.
 
@@ -175,10 +165,19 @@ class CostPredictor:
     Args:
         profile: Profile of the device.
         kind: One of the profile's costs, in ms or mJ.
+
+    Raises:
+        DataError: An earlier version of EvoNAS wrote the predictor.
     """
 
     def __init__(self, profile: Profile, kind: str) -> None:
         self._profile, self._kind = profile, kind
+        self._predictor = profile.predictor(kind)
+        self._measured = {}
+        for probe in profile.kinds[kind].probes:
+            factor = math.exp(NORMAL_QUANTILE * probe.uncertainty)
+            ends = probe.measured / factor, probe.measured * factor
+            self._measured[genome_key(probe.genome)] = (probe.measured, *ends)
 
     def predict(self, genome: Genome, views: Views) -> tuple[float, float, float]:
         """Predict a design's cost, unless it was measured with a narrower interval.
@@ -196,20 +195,6 @@ class CostPredictor:
         surer = measured[2] - measured[1] < predicted[2] - predicted[1]
         return measured if surer else predicted
 
-    def __getstate__(self) -> Mapping[str, object]:
-        """Leave out what is built again."""
-        return {"_profile": self._profile, "_kind": self._kind}
-
-    @cached_property
-    def _predictor(self) -> Predictor:
-        return self._profile.predictor(self._kind)
-
-    @cached_property
-    def _measured(self) -> dict[str, tuple[float, float, float]]:
-        """Key of a design -> what was measured, and the ends of its 90% interval."""
-        found = {}
-        for probe in self._profile.kinds[self._kind].probes:
-            factor = math.exp(NORMAL_QUANTILE * probe.uncertainty)
-            ends = probe.measured / factor, probe.measured * factor
-            found[genome_key(probe.genome)] = (probe.measured, *ends)
-        return found
+    def __reduce__(self) -> tuple[type[CostPredictor], tuple[Profile, str]]:
+        """Pickle the profile alone; the predictor is loaded from it again."""
+        return CostPredictor, (self._profile, self._kind)

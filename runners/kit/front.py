@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from evonas import references
+from evonas.devices.problem import DeviceProblem
 from evonas.errors import DataError
 from evonas.problem import Report
 from evonas.run.run import Run, run_problem
@@ -40,7 +41,7 @@ def front_kit(
     if not designs:
         raise DataError(f"run '{directory}' has no design on its front yet")
     problem, options = run_problem(directory, run.meta), run.meta["options"]
-    profile = problem.profiles[0] if problem.profiles else None
+    profile = problem.profiles[0] if isinstance(problem, DeviceProblem) else None
     if profile is not None:
         options = profile.options
         problem = references.load_problem(run.meta["reference"], options)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evonas.devices.problem import DeviceProblem
 from evonas.devices.transfer import transfer_models
 from evonas.errors import DataError, EvonasError, ProblemError, WorkError
 from evonas.optimizers.catalogue import Catalogue
@@ -113,7 +114,7 @@ def check(problem: Problem, reference: str, out: Path) -> None:
     Raises:
         UsageError: The problem has no timed models, or the folder is not empty or cannot be made.
     """
-    if problem.profiles:
+    if isinstance(problem, DeviceProblem):
         names = " and ".join(profile.name for profile in problem.profiles)
         raise ProblemError(
             f"problem '{reference}' predicts its times for {names}, and a kit needs times that "

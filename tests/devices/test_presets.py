@@ -3,7 +3,7 @@ import math
 import pytest
 
 from evonas.devices import store
-from evonas.devices.presets import DEVICES, Device, parse_device
+from evonas.devices.presets import DEVICES, Device, fitted_device, parse_device
 from evonas.errors import ConfigError
 
 
@@ -44,7 +44,7 @@ def test_a_wrong_device_is_named(text, message):
     assert message in str(raised.value)
 
 
-def test_a_fitted_device_is_found_by_name(make_profile, tmp_path, monkeypatch):
+def test_a_device_that_is_no_preset_is_looked_for(make_profile, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     missing = f"nor fitted in '{store.devices_folder()}'"
     with pytest.raises(ConfigError) as raised:
@@ -53,17 +53,20 @@ def test_a_fitted_device_is_found_by_name(make_profile, tmp_path, monkeypatch):
     store.save(make_profile(), store.EARLIER_FOLDER)
     with pytest.raises(ConfigError) as raised:
         parse_device("board")
-    assert f"{missing}; earlier versions kept profiles in 'results/devices'; move" in str(
-        raised.value
-    )
+    assert f"{missing}; earlier versions kept profiles in 'results/devices'" in str(raised.value)
     monkeypatch.setenv("EVONAS_DEVICES", str(tmp_path / "lab"))
     store.save(make_profile(), tmp_path / "lab")
-    assert parse_device("board").profile.name == "board"
+    with pytest.raises(ConfigError, match="'board' is a fitted device; only load_problem"):
+        parse_device("board")
     with pytest.raises(ConfigError, match="did you mean 'board'"):
         parse_device("bord")
-    store.save(make_profile(name="phone"), tmp_path / "lab")
-    with pytest.raises(ConfigError, match="'phone' is a preset and"):
-        parse_device("phone")
+
+
+def test_a_fitted_device_is_not_simulated():
+    found = fitted_device("board")
+    assert parse_device(found) is found
+    assert not found.simulated
+    assert str(found) == "board: times predicted, powers assumed"
 
 
 @pytest.mark.parametrize("factor", [0, -1, math.nan])

@@ -8,14 +8,12 @@ import torch
 
 from evonas.derived import all_values
 from evonas.devices import links, store
-from evonas.devices.profile import FittedCost, Probe, Profile
 from evonas.devices.transfer import transfer_models
 from evonas.errors import ConfigError, DataError, EvonasError, ProblemError, WorkError
-from evonas.problem import check_problem
 from evonas.problems.split_cnn import problem as problem_module
 from evonas.problems.split_cnn.evaluator import Evaluator, views
 from evonas.problems.split_cnn.measure import session
-from evonas.problems.split_cnn.problem import TIMED, SplitCNN
+from evonas.problems.split_cnn.problem import SplitCNN
 from evonas.problems.split_cnn.supernet import Supernet
 from evonas.problems.split_cnn.weights import load_or_train
 from evonas.references import load_problem
@@ -65,8 +63,7 @@ def _untrained_weights_in_a_cache_of_its_own(monkeypatch, tmp_path_factory):
 @pytest.fixture
 def make(data):
     def prepared(**options):
-        made = SplitCNN(**{"data": data, **options})
-        check_problem(made)
+        made = load_problem("digits", {"data": data, **options})
         made.prepare(silent)
         return made
 
@@ -76,7 +73,7 @@ def make(data):
 class TestConformance(ProblemSuite):
     samples = 100
     evaluated = 4
-    measured = frozenset(TIMED.values())
+    measured = frozenset(SplitCNN.timed_models.values())
 
     @pytest.fixture(autouse=True)
     def _make(self, make):
@@ -152,8 +149,9 @@ def test_features_are_codes_and_what_times_follow_from(make):
     features = problem.features(genomes)
     np.testing.assert_array_equal(features[:, : len(problem.space)], problem.space.encode(genomes))
     head, tail, params, link = features[:, len(problem.space) :].T
-    names = ["macs", "params", "link_ms"]
-    expected = np.array([list(problem.evaluate(g, names).values()) for g in genomes]).T
+    names = ["macs", "params", "payload_bytes"]
+    expected = np.array([list(problem.evaluate(g, names).values()) for g in genomes], float).T
+    expected[2] = problem.derive("link_ms", {"payload_bytes": expected[2]})
     np.testing.assert_allclose([1e6 * (head + tail), 1e6 * params, link], expected)
     on_device = np.array([genome["split"] == LAST for genome in genomes])
     on_server = np.array([genome["split"] == 0 for genome in genomes])
@@ -323,58 +321,32 @@ def test_digits_from_training_to_a_pair(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def fitted(make, data):
+def fitted(make, make_profile, data):
     """A device 'board' of which ten designs were measured; its heads take 3 ms per million."""
     plain = make(device="this-machine")
     rng = np.random.default_rng(0)
     genomes = [plain.canonical(plain.space.decode(code)) for code in plain.space.sample(30, rng)]
     views = plain.views(genomes)
-    kinds, arrays = {}, {}
-    for kind in ("head", "tail"):
-        transfer = transfer_models().make_transfer(views)
-        costs = 0.1 + 3 * views[kind][:10, [1, 4, 7, 10]].sum(axis=1)
-        header, found = transfer.fit(range(10), costs).save()
-        kinds[kind] = FittedCost(
-            metric=plain.timed_models[kind],
-            unit="ms",
-            method="adapt",
-            error=0.03,
-            spearman=1.0,
-            trusted=True,
-            predictor=header,
-            probes=[
-                Probe(
-                    label="",
-                    genome=genome,
-                    kit=0,
-                    measured=2 * ms,
-                    uncertainty=1e-4,
-                    predicted=ms,
-                    lower=ms,
-                    upper=ms,
-                )
-                for genome, ms in zip(genomes, costs, strict=False)
-            ],
-        )
-        arrays |= {f"{kind}/{name}": array for name, array in found.items()}
-    profile = Profile(
-        name="board",
-        kits=["a kit"],
+    profile = make_profile(
+        dict.fromkeys(("head", "tail"), genomes[:10]),
         problem="digits",
         options={"data": data},
         space=json.loads(json.dumps(plain.space.describe())),
-        reference=("head", genomes[0]),
-        host={},
-        threads=1,
-        proxies=[],
-        kinds=kinds,
-        arrays=arrays,
     )
+    for kind, cost in profile.kinds.items():
+        costs = 0.1 + 3 * views[kind][:10, [1, 4, 7, 10]].sum(axis=1)
+        header, arrays = transfer_models().make_transfer(views).fit(range(10), costs).save()
+        cost.predictor, cost.error = header, 0.03
+        for probe, ms in zip(cost.probes, costs, strict=True):
+            probe.measured, probe.uncertainty = 2 * ms, 1e-4
+        profile.arrays.update({f"{kind}/{name}": array for name, array in arrays.items()})
     store.save(profile, store.devices_folder())
-    energy = kinds["head"].model_copy(update={"unit": "mJ"})
-    arrays |= {f"head energy{name[4:]}": a for name, a in arrays.items() if name[:5] == "head/"}
-    metered = {"name": "metered", "kinds": {**kinds, "head energy": energy}, "arrays": arrays}
-    store.save(profile.model_copy(update=metered), store.devices_folder())
+    energy = profile.kinds["head"].model_copy(update={"unit": "mJ"})
+    arrays = {f"head energy{n[4:]}": a for n, a in profile.arrays.items() if n[:5] == "head/"}
+    metered = profile.model_copy(update={"name": "metered"})
+    metered.kinds["head energy"] = energy
+    metered.arrays.update(arrays)
+    store.save(metered, store.devices_folder())
     return plain
 
 
@@ -396,7 +368,10 @@ def test_what_is_predicted_is_not_timed(make, fitted, monkeypatch):
 
 def test_times_on_a_fitted_device_are_predicted_with_intervals(make, fitted):
     problem = pickle.loads(pickle.dumps(make(device="board", server="board")))
-    assert any("board (predicted from 10 probes, error 3.0%): " in note for note in problem.notes)
+    assert problem.notes[0] == "device board: times predicted, powers assumed"
+    assert (
+        "head and tail on device board (predicted from 10 probes, error 3.0%" in problem.notes[-1]
+    )
     names = [metric.name for metric in problem.metrics]
     found = all_values(problem, DESIGN)
     assert set(found) == set(names)
@@ -432,8 +407,8 @@ def test_energy_on_a_metered_device_is_predicted_with_its_interval(make, fitted)
 
 def test_a_design_that_was_measured_keeps_its_measured_time(make, fitted):
     problem = make(device="board")
-    assert problem.probes == problem.describe()["probes"] == {"board": 10}
-    assert fitted.describe()["probes"] == {}
+    assert problem.describe()["probes"] == {"board": 10}
+    assert "probes" not in fitted.describe()
     probe = board().kinds["head"].probes[3]
     found = problem.evaluate(probe.genome, ["head_ms", "head_ms_lower", "head_ms_upper"])
     assert found["head_ms"] == probe.measured
@@ -442,7 +417,7 @@ def test_a_design_that_was_measured_keeps_its_measured_time(make, fitted):
 
 
 def test_a_fitted_device_is_for_its_own_networks(fitted):
-    with pytest.raises(ConfigError, match=r"'board' was fitted for other networks: .* 'digits'"):
-        SplitCNN(data="digits", device="board")
+    with pytest.raises(ConfigError, match=r"'board' was fitted for other models: .* 'digits'"):
+        load_problem("digits", {"data": "digits", "device": "board"})
     with pytest.raises(ConfigError, match="there is no device 'bord'"):
-        SplitCNN(device="bord")
+        load_problem("digits", {"device": "bord"})

@@ -13,7 +13,6 @@ PROBLEM = """
     from pathlib import Path
 
     from evonas import (Choice, InfeasibleError, Integer, Metric, Objective, Problem, Space)
-    from evonas.devices import store
 
 
     class Stack(Problem):
@@ -24,11 +23,8 @@ PROBLEM = """
         objectives = [Objective("head_ms"), Objective("tail_ms"), Objective("error")]
         timed_models = {"head": "head_ms", "tail": "tail_ms"}
 
-        def __init__(self, scale: float = 1.0, devices: str = ""):
+        def __init__(self, scale: float = 1.0):
             self.scale = scale
-            if devices:
-                self.profiles = [store.load("board", Path(devices))]
-                self.timed_models = {}
 
         def evaluate(self, genome, metrics):
             if genome["head"] == 8 and genome["tail"] == 6:

@@ -60,9 +60,10 @@ def test_what_cannot_be_probed_is_refused(made, tmp_path, capsys):
         assert sentence in error[-1]
 
 
-def test_what_is_predicted_is_not_probed(made, fit, tmp_path, capsys):
+def test_what_is_predicted_is_not_probed(made, fit, tmp_path, capsys, monkeypatch):
     assert fit(measured(made))[0] == 0
-    assert main(probe(made, "Stack", "e", "--set", f"devices={tmp_path / 'devices'}")) == 2
+    monkeypatch.setenv("EVONAS_DEVICES", str(tmp_path / "devices"))
+    assert main(probe(made, "Stack", "e", "--set", "device=board")) == 2
     assert "predicts its times for board" in capsys.readouterr().err
 
 
