@@ -11,16 +11,10 @@ from typing import Any
 
 from evonas import plugins
 from evonas.devices import store
-from evonas.devices.profile import (
-    CostPredictor,
-    Profile,
-    energy_of,
-    interval_metrics,
-    interval_names,
-)
+from evonas.devices.profile import CostPredictor, Profile, energy_of, interval_names
 from evonas.devices.transfer import transfer_models
 from evonas.errors import ConfigError
-from evonas.problem import Problem, Report
+from evonas.problem import Metric, Problem, Report
 from evonas.space import FloatArray, Genome, Value
 
 
@@ -70,18 +64,7 @@ class DeviceProblem(Problem):
         for model, profile in profiles.items():
             _check(problem, model, profile, reference, options)
         self._predicted = {metric.name: metric for metric in _predicted(problem, profiles)}
-        # Without has_model, only the problem's own times say which designs lack a model.
-        measures = type(problem).has_model is Problem.has_model
-        self.metrics = []
-        for metric in problem.metrics:
-            if metric.name not in self._predicted:
-                self.metrics.append(metric)
-                continue
-            expensive = measures and problem.metric(self._time_of(metric.name)).expensive
-            # It follows the whole design, whatever the problem's own times depend on.
-            own = replace(metric, genes=None, derived_from=(), expensive=expensive)
-            ends = interval_metrics(metric.name, metric.unit)
-            self.metrics += [own, *(replace(end, expensive=expensive) for end in ends)]
+        self.metrics = [own for metric in problem.metrics for own in self._replaced(metric)]
         self.space, self.objectives = problem.space, problem.objectives
         self.constraints, self.designs = problem.constraints, problem.designs
         self.final_metrics = problem.final_metrics
@@ -107,21 +90,18 @@ class DeviceProblem(Problem):
             if name in metrics
         }
         own = [name for name in metrics if name not in predicted]
-        there = {m.model: self._problem.has_model(m.model, genome) for m in predicted.values()}
-        timed = {m: self._problem.timed_models[m] for m, known in there.items() if known is None}
+        has = {m.model: self._problem.has_model(m.model, genome) for m in predicted.values()}
+        timed = {m: self._problem.timed_models[m] for m, known in has.items() if known is None}
         wanted = list(dict.fromkeys([*own, *timed.values()]))
         measured = self._problem.evaluate(genome, wanted) if wanted else {}
         found = {name: measured[name] for name in own if name in measured}
         views = transfer_models().problem_views(self._problem, [genome]) if predicted else {}
-        for metric in set(predicted.values()):
-            time = 1.0 if there[metric.model] else 0.0
-            if metric.model in timed:
-                time = measured.get(timed[metric.model], math.nan)
-            if not math.isfinite(time):  # The evaluation fails, as it does without the device.
-                costs = (time,) * 3
-            elif time > 0:
+        for metric in dict.fromkeys(predicted.values()):
+            time = measured.get(timed.get(metric.model, ""), math.nan)
+            costs = (time,) * 3  # A time that is no number fails, as it does without the device.
+            if has[metric.model] or 0 < time < math.inf:
                 costs = metric.predictor.predict(genome, views)
-            else:
+            elif has[metric.model] is False or time <= 0:
                 costs = (0.0,) * 3
             found |= zip(interval_names(metric.name), costs, strict=True)
         return {name: found[name] for name in metrics if name in found}
@@ -184,9 +164,18 @@ class DeviceProblem(Problem):
         """Whether :meth:`export` writes something."""
         return self._problem.exports_models
 
-    def _time_of(self, metric: str) -> str:
-        """Name the time of the model whose time or energy a metric is."""
-        return self._problem.timed_models[self._predicted[metric].model]
+    def _replaced(self, metric: Metric) -> list[Metric]:
+        """Put the prediction and the ends of its interval in a metric's place, if there are any."""
+        if metric.name not in self._predicted:
+            return [metric]
+        time = self._problem.timed_models[self._predicted[metric.name].model]
+        # Without has_model, the time is measured here to know whether there is a model.
+        measured = type(self._problem).has_model is Problem.has_model
+        expensive = measured and self._problem.metric(time).expensive
+        # It follows the whole design, whatever the problem's own times depend on.
+        predicted = replace(metric, genes=None, derived_from=(), expensive=expensive)
+        ends = interval_names(metric.name)[1:]
+        return [predicted, *(Metric(end, metric.unit, expensive=expensive) for end in ends)]
 
     def _take_notes(self) -> None:
         devices = []

@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from evonas.devices.transfer import Predictor, Views, transfer_models
 from evonas.errors import DataError
-from evonas.problem import Metric
 from evonas.space import FloatArray, Genome, Value, genome_key
 
 FORMAT: Final = 2
@@ -27,11 +26,6 @@ def energy_of(model: str) -> str:
 def interval_names(metric: str) -> tuple[str, str, str]:
     """Name a predicted metric and the two ends of its 90% interval."""
     return metric, f"{metric}_lower", f"{metric}_upper"
-
-
-def interval_metrics(metric: str, unit: str) -> list[Metric]:
-    """Declare the metrics that hold the two ends of a predicted metric's interval."""
-    return [Metric(name, unit, expensive=False) for name in interval_names(metric)[1:]]
 
 
 class Probe(BaseModel):
@@ -64,7 +58,7 @@ class FittedCost(BaseModel):
     Args:
         metric: The problem's metric that is the model's time.
         unit: ``"ms"`` for a time, ``"mJ"`` for an energy.
-        method: How the predictor uses the known devices: ``reuse``, ``calibrate`` or ``adapt``.
+        method: How the predictor uses the proxies: ``reuse``, ``calibrate`` or ``adapt``.
         error: Mean absolute relative error to be expected of a prediction.
         spearman: Rank correlation between predictions of left-out probes and measurements.
         trusted: Whether the predictions are to be relied on.

@@ -1,4 +1,4 @@
-"""Prediction on a device of which little was measured: what it takes, and where it is found."""
+"""The interface of the models that predict a fitted device, and how they are found."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ class Predictor(Protocol):
 
     @property
     def method(self) -> str:
-        """How it uses the known devices: ``reuse``, ``calibrate`` or ``adapt``."""
+        """How it uses the proxies: ``reuse``, ``calibrate`` or ``adapt``."""
 
     @property
     def trust(self) -> Trust:
         """How well it can be expected to do."""
 
-    def predict(self, features: Views | None = None) -> Intervals:
+    def predict(self, features: Views | None = None, /) -> Intervals:
         """Predict the costs of designs.
 
         Args:
@@ -71,7 +71,7 @@ class Predictor(Protocol):
 
 
 class Transfer(Protocol):
-    """What carries over from known devices to a new one, over a fixed list of designs."""
+    """What carries over from proxy devices to a new one, over a fixed list of designs."""
 
     def choose_probes(self, k: int, measured: Sequence[int] = ()) -> list[int]:
         """Choose designs to measure on the new device, the most informative first.
@@ -111,17 +111,18 @@ class TransferModels(Protocol):
     def make_transfer(
         self,
         views: Views,
-        known: FloatArray | None = None,
+        proxy_costs: FloatArray | None = None,
         families: Sequence[str] | None = None,
+        /,
         *,
         seed: int = 0,
     ) -> Transfer:
-        """Learn from known devices.
+        """Learn from proxy devices.
 
         Args:
             views: Feature views of the designs.
-            known: Costs on known devices, positive, shape (designs, devices).
-            families: A name for each known device; devices of one name are variants of one device.
+            proxy_costs: Costs on the proxies, positive, shape (designs, devices).
+            families: A name for each proxy; proxies of one name are variants of one device.
             seed: Seed of the random number generator.
 
         Raises:

@@ -36,11 +36,9 @@ def derive_again(
             "the run, but for the link and the devices"
         )
     if now.get("kits", {}) != description.get("kits", {}):
-        before, here = (
-            " and ".join(made.get("kits", {})) or "no fitted device" for made in (description, now)
-        )
+        run, here = (" and ".join(d.get("kits", ())) or "no device" for d in (description, now))
         raise UsageError(
-            f"the run's times are predicted for {before}, the problem's for {here}; make the "
+            f"the run's times are predicted for {run}, and the problem's for {here}; make the "
             "problem with the profiles that the run keeps, or search with it instead"
         )
     measured = [metric.name for metric in problem.measured_metrics]

@@ -254,11 +254,15 @@ def test_models_run_on_devices_of_their_own(on_device, make_profile, tmp_path):
 def test_a_front_is_not_made_again_for_times_on_another_device(on_device):
     options = {"evaluations": 4, "population": 4, "surrogate": False}
     run = evonas.search(Knowing(), **options, report=lambda line: None)
-    with pytest.raises(evonas.UsageError, match="predicted for no fitted device, the problem's fo"):
+    with pytest.raises(
+        evonas.UsageError, match="predicted for no device, and the problem's for bo"
+    ):
         run.front_for(on_device(Knowing()))
     run = evonas.search(on_device(Knowing()), **options, report=lambda line: None)
     assert len(run.front_for(on_device(Knowing()))) == len(run.front)
-    with pytest.raises(evonas.UsageError, match="predicted for board, the problem's for no fitted"):
+    with pytest.raises(
+        evonas.UsageError, match="predicted for board, and the problem's for no dev"
+    ):
         run.front_for(Knowing())
 
 
