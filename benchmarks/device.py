@@ -32,12 +32,13 @@ from benchmarks import results
 from benchmarks.simulated import DEVICES
 from benchmarks.transfer import WORTH, ridge, score
 from evonas import references
+from evonas.devices.transfer import Intervals
 from evonas.errors import ConfigError, WorkError
 from evonas.runners.kit import fit as profiles
 from evonas.runners.kit import make as kits
 from evonas.runners.kit.formats import Measured, Result, read_result
 from evonas.space import FloatArray
-from evonas.surrogates.transfer import Intervals, Trust
+from evonas.surrogates.transfer import Trust
 from evonas.surrogates.transfer.monotonicity import Calibration
 
 if TYPE_CHECKING:
@@ -234,12 +235,12 @@ def compare(
         predicted = fitted.predictor(kind).predict(held.views)
         inside = (predicted.lower <= truth) & (truth <= predicted.upper)
         scored = _score(predicted.mean, truth, inside)
-        entry = fitted.content["kinds"][kind]
-        count = len(entry["probes"])
+        cost = fitted.kinds[kind]
+        count = len(cost.probes)
         row = {"target": target, "kind": kind, "probes": count, "designs": len(truth)}
         own = {
-            "claimed_error": 100 * entry["error"],
-            "trusted": entry["trusted"],
+            "claimed_error": 100 * cost.error,
+            "trusted": cost.trusted,
             "deserved": Trust(scored["error"] / 100, scored["spearman"]).good,
             "noise": 100 * float(np.median([model.uncertainty for model in models])),
         }

@@ -9,16 +9,13 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from evonas.errors import ProblemError, SpaceError, did_you_mean
 from evonas.records import Evaluation
 from evonas.space import Choice, FloatArray, Genome, Space, Value
-
-if TYPE_CHECKING:
-    from evonas.devices.profile import Profile
 
 
 @dataclass(frozen=True)
@@ -139,18 +136,23 @@ class Problem(ABC):
         notes: Lines to show wherever results are shown (a simulated device, say); figures show each
             up to its first colon.
         highlight: Numeric gene that figures colour the front by, if one tells designs apart.
-        profiles: Fitted devices that its times are predicted for, as
-            :func:`evonas.devices.profile.load` reads them, with
-            :class:`evonas.devices.profile.FittedCosts`. A problem that sets it has no times of its
-            own to make kits from, and leaves ``timed_models`` empty.
         designs: Canonical genomes of the only designs that have values, where they can be listed
             (the rows of a table); a search proposes no others.
         timed_models: File name, without ``.onnx``, of a model that :meth:`export` writes -> the
             metric that is its time in ms, or a fixed multiple of it; 0 where a design has no such
             model. They are what ``evonas device probe`` makes kits of, and are measured with inputs
             of the shapes that they declare, an open dimension being 1. On a device that was
-            fitted so, these metrics are predicted (:class:`evonas.devices.problem.OnDevice`),
-            unless the problem has an option ``device`` and does that itself.
+            fitted so, these metrics are predicted
+            (:class:`evonas.devices.problem.DeviceProblem`).
+        runs_on: Timed model -> option that names the device that it runs on; empty if all run on
+            the option ``device``. A class attribute. The class may have these options itself, say
+            for presets; it is then given a :class:`evonas.devices.presets.Device` with the factor
+            1 instead of a fitted device's name.
+        model_options: Options that decide what the timed models are; ``None`` means all but those
+            of ``runs_on``. A fitted device serves a problem if these options are equal.
+        model_energies: Timed model -> metric that is the energy of a call in mJ, if the problem has
+            one. It is predicted on a fitted device that was metered, even if it is derived
+            otherwise.
     """
 
     space: Space
@@ -160,9 +162,11 @@ class Problem(ABC):
     final_metrics: Sequence[Metric] = ()
     notes: Sequence[str] = ()
     highlight: str | None = None
-    profiles: Sequence[Profile] = ()
     designs: Sequence[Genome] | None = None
     timed_models: Mapping[str, str] = MappingProxyType({})
+    runs_on: Mapping[str, str] = MappingProxyType({})
+    model_options: Sequence[str] | None = None
+    model_energies: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
     def evaluate(self, genome: Genome, metrics: Sequence[str]) -> Mapping[str, float]:
@@ -292,9 +296,22 @@ class Problem(ABC):
         """
         raise ProblemError(f"problem '{problem_name(self)}' has no model files to export")
 
+    def has_model(self, model: str, genome: Genome) -> bool | None:
+        """Say whether a design has one of ``timed_models``, without measuring anything.
+
+        Args:
+            model: Name of a timed model.
+            genome: In canonical form.
+
+        Returns:
+            ``None`` if only the model's time says so, which is 0 without the model. On a fitted
+            device, times are then measured here all the same.
+        """
+        return None
+
     @property
-    def own(self) -> Problem:
-        """The problem as its author made it, where another stands for it (on a fitted device)."""
+    def unwrapped(self) -> Problem:
+        """The problem as its author made it, where another wraps it (on a fitted device)."""
         return self
 
     @property
@@ -306,11 +323,6 @@ class Problem(ABC):
     def exports_models(self) -> bool:
         """Whether :meth:`export` writes something."""
         return type(self).export is not Problem.export
-
-    @property
-    def probes(self) -> dict[str, int]:
-        """Count the designs that were measured on each fitted device: they are evaluations, too."""
-        return {profile.content["name"]: profile.probes for profile in self.profiles}
 
     def metric(self, name: str) -> Metric:
         """Find a metric, the final ones included, by name."""
@@ -353,8 +365,6 @@ class Problem(ABC):
                 }
                 for c in self.constraints
             ],
-            "probes": self.probes,
-            "kits": {p.content["name"]: p.content["kits"] for p in self.profiles},
             "notes": list(self.notes),
             "highlight": self.highlight,
         }
@@ -362,7 +372,7 @@ class Problem(ABC):
 
 def problem_name(problem: Problem) -> str:
     """Return the name of the class that the problem's author wrote, for messages and tables."""
-    return type(problem.own).__name__
+    return type(problem.unwrapped).__name__
 
 
 def objective_costs(
@@ -471,6 +481,17 @@ def check_problem(problem: Problem) -> None:
             )
     if problem.timed_models and not problem.exports_models:
         raise ProblemError(f"problem '{name}' sets 'timed_models', but exports no models")
+    if problem.runs_on and set(problem.runs_on) != set(problem.timed_models):
+        raise ProblemError(
+            f"problem '{name}' says in 'runs_on' where {sorted(problem.runs_on)} run; it must name "
+            f"its timed models, {sorted(problem.timed_models)}"
+        )
+    for model, metric in problem.model_energies.items():
+        if model not in problem.timed_models or metric not in searched:
+            raise ProblemError(
+                f"problem '{name}' says in 'model_energies' that '{metric}' is the energy of "
+                f"'{model}'; one is not among its metrics, or the other not in 'timed_models'"
+            )
     _check_derived(problem)
     for m in problem.metrics:
         for gene in (*(m.genes or ()), *m.rises_with, *m.falls_with):

@@ -101,7 +101,7 @@ def pickled(
     Raises:
         ProblemError: The problem does not pickle.
     """
-    module = sys.modules[type(problem.own).__module__]
+    module = sys.modules[type(problem.unwrapped).__module__]
     package = module.__name__.partition(".")[0]
     # A worker has the same finders and paths, but none of what this process has loaded.
     by_value = not any(finder.find_spec(package, None) for finder in sys.meta_path)
@@ -111,7 +111,7 @@ def pickled(
         payload: bytes = cloudpickle.dumps(problem, buffer_callback=keep_buffer)
     except Exception as error:
         raise ProblemError(
-            f"problem '{type(problem.own).__name__}' cannot be sent to worker processes "
+            f"problem '{type(problem.unwrapped).__name__}' cannot be sent to worker processes "
             f"({describe_exception(error)}); keep what does not pickle out of the instance, "
             "or use the runner 'serial'"
         ) from error

@@ -217,7 +217,7 @@ def checked_view(problem: Problem, name: str, view: object, designs: int) -> Flo
     Raises:
         ProblemError: The view is no such array, or a value is not finite.
     """
-    where = f"'{name}' that problem '{type(problem.own).__name__}' describes designs by"
+    where = f"'{name}' that problem '{type(problem.unwrapped).__name__}' describes designs by"
     try:
         found = np.asarray(view, dtype=float)
     except (TypeError, ValueError):

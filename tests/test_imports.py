@@ -42,10 +42,10 @@ def imports(path, top_level=False):
     return set().union(*map(imported, nodes))
 
 
-FOUNDATION = {"evonas", "numpy", "pydantic", "pydantic_core", "pymoo", "scipy"}
+FOUNDATION = {"evonas", "numpy", "platformdirs", "pydantic", "pydantic_core", "pymoo", "scipy"}
 
 
-def test_the_kernel_stands_on_numpy_pydantic_pymoo_scipy_and_the_standard_library():
+def test_the_kernel_stands_on_few_light_libraries_and_the_standard_library():
     for path in kernel():
         assert imports(path, top_level=True) <= sys.stdlib_module_names | FOUNDATION, path
         lazy = imports(path) - sys.stdlib_module_names - FOUNDATION

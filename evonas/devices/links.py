@@ -1,7 +1,7 @@
-"""Profiles of links between the device and the server.
+"""Links between the device and the server: presets, and how long a payload takes.
 
-Sending takes ``round trip + payload / uplink``: the round trip is paid once, for the payload's
-way up and the answer's way down, and the answer is small.
+A payload takes ``round trip + payload / uplink``. The round trip is paid once, for the payload's
+way up and the answer's way down; the answer is small.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evonas.devices.numbers import numbers, preset
-from evonas.errors import ConfigError
+from evonas.devices.parsing import parse_numbers
+from evonas.errors import ConfigError, did_you_mean
 from evonas.space import FloatArray
 
 
 @dataclass(frozen=True)
 class Link:
-    """A link.
+    """A link between the device and the server.
 
     Args:
-        name: How it is called in tables.
-        source: Where its numbers come from.
+        name: Name in tables.
+        source: Source of the numbers.
         uplink_mbps: Rate from the device to the server, in Mbit/s.
         round_trip_ms: Round trip of a small message, in ms.
-        transmit_watts: Drawn by the device's radio while it sends, on top of the idle device.
+        transmit_watts: Power of the device's radio while it sends, in W, on top of the idle power.
 
     Raises:
         ConfigError: The rate is not above 0.
@@ -43,11 +43,11 @@ class Link:
             )
 
     def send_ms(self, payload_bytes: FloatArray) -> FloatArray:
-        """Time to put payloads on the link, in ms, shape (n,) as the payloads in bytes."""
+        """Time in ms to send payloads in bytes, the round trip left out; shape (n,) both."""
         return payload_bytes * 8 / (self.uplink_mbps * 1e3)
 
     def total_ms(self, payload_bytes: FloatArray) -> FloatArray:
-        """Time from the start of sending until an answer is back, the server's work left out.
+        """Time in ms from the start of sending until the answer is back, without the server's work.
 
         Args:
             payload_bytes: Payloads in bytes, shape (n,).
@@ -123,18 +123,21 @@ LINKS = {
 }
 
 
-def link(text: str) -> Link:
+def parse_link(text: str) -> Link:
     """Find a preset by name, or read ``"uplink_mbps=10,round_trip_ms=30,transmit_watts=1"``.
 
     The radio's power may be left out; it is 1 W then.
 
-    >>> link("uplink_mbps=10,round_trip_ms=30").total_ms(np.array([1250.0])).tolist()
+    >>> parse_link("uplink_mbps=10,round_trip_ms=30").total_ms(np.array([1250.0])).tolist()
     [31.0]
 
     Raises:
-        ConfigError: It is neither.
+        ConfigError: The text is neither the name of a preset nor such numbers.
     """
-    if "=" not in text:
-        return preset("link", text, LINKS)
-    required = ["uplink_mbps", "round_trip_ms"]
-    return Link(text, "as given", **numbers("link", text, required, {"transmit_watts": 1.0}))
+    if "=" in text:
+        required = ["uplink_mbps", "round_trip_ms"]
+        optional = {"transmit_watts": 1.0}
+        return Link(text, "as given", **parse_numbers("link", text, required, optional))
+    if text not in LINKS:
+        raise ConfigError(f"there is no link '{text}'{did_you_mean(text, LINKS)}")
+    return LINKS[text]

@@ -1,18 +1,17 @@
-"""Profiles of devices and servers: how fast they compute and what they draw.
+"""Devices and servers: presets of how fast they compute, and how much power they draw.
 
-A profile with a factor is *simulated*: its times are those of this machine times the factor, and
+A device with a factor is *simulated*: its times are those of this machine times the factor, and
 say nothing about memory, caches or missing instructions of the device it stands for. The factors
 of the presets are orders of magnitude, from the float32 multiply-accumulates a second that the
-processor can do at best. A device that ``evonas device fit`` made known is predicted instead.
+processor can do at best. A device that was fitted by ``evonas device fit`` is predicted instead.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from evonas.devices import profile as device_profile
-from evonas.devices.numbers import numbers
-from evonas.devices.profile import DEVICES_VARIABLE, Profile
+from evonas.devices import store
+from evonas.devices.parsing import parse_numbers
 from evonas.errors import ConfigError, did_you_mean
 
 
@@ -21,12 +20,11 @@ class Device:
     """A device, or a server.
 
     Args:
-        name: How it is called in tables.
-        description: What it stands for, and where its numbers come from.
-        factor: Its time for a computation, in times of this machine on one thread.
-        compute_watts: Drawn while it computes.
-        idle_watts: Drawn while it waits or sends, the radio not counted.
-        profile: Predicts its times, which are then not those of this machine.
+        name: Name in tables.
+        description: What the device stands for, and the source of its numbers.
+        factor: Time of a computation on the device, over that on one thread of this machine.
+        compute_watts: Power while it computes, in W.
+        idle_watts: Power while it waits or sends, in W, without the radio.
 
     Raises:
         ConfigError: The factor is not above 0.
@@ -37,7 +35,6 @@ class Device:
     factor: float
     compute_watts: float
     idle_watts: float
-    profile: Profile | None = None
 
     def __post_init__(self) -> None:
         if not self.factor > 0:
@@ -51,8 +48,6 @@ class Device:
         return self.factor != 1
 
     def __str__(self) -> str:
-        if self.profile is not None:
-            return f"{self.profile}; {self.description}"
         if not self.simulated:
             return f"{self.name}: {self.description}"
         return f"{self.name} (simulated, this machine's time x {self.factor:g}): {self.description}"
@@ -102,36 +97,46 @@ DEVICES = {
 }
 
 
-def device(text: str) -> Device:
-    """Find a preset or a fitted device by name, or read ``"factor=20,compute_watts=3"``.
+HERE = DEVICES["this-machine"]
 
-    Powers that are left out are those of this machine, and so are those of a fitted device.
-    Fitted devices are looked up in ``$EVONAS_DEVICES``, or else in ``results/devices``.
 
-    >>> device("factor=20").factor
+def parse_device(device: str | Device) -> Device:
+    """Find a preset by name, or read ``"factor=20,compute_watts=3"``.
+
+    Powers that are left out are those of this machine.
+
+    >>> parse_device("factor=20").factor
     20.0
 
+    Args:
+        device: The text; a device is returned as it is.
+
     Raises:
-        ConfigError: It is none of them.
+        ConfigError: The text is neither the name of a preset nor such numbers.
     """
-    own = DEVICES["this-machine"]
-    if "=" not in text:
-        folder = device_profile.devices_folder()
-        fitted = device_profile.names(folder)
-        if text in DEVICES and text in fitted:
-            raise ConfigError(
-                f"'{text}' is a preset and, in '{folder}', a fitted device; fit it by another name"
-            )
-        if text in DEVICES:
-            return DEVICES[text]
-        if text not in fitted:
-            hint = did_you_mean(text, [*fitted, *DEVICES])
-            raise ConfigError(
-                f"there is no device '{text}', neither a preset nor fitted in '{folder.resolve()}' "
-                f"(set {DEVICES_VARIABLE} to look elsewhere){hint}"
-            )
-        profile = device_profile.load(text, folder)
-        return Device(text, "powers assumed", 1, own.compute_watts, own.idle_watts, profile)
-    powers = {"compute_watts": own.compute_watts, "idle_watts": own.idle_watts}
-    given = numbers("device", text, ["factor"], powers)
-    return Device(text, "as given", given["factor"], given["compute_watts"], given["idle_watts"])
+    if isinstance(device, Device):
+        return device
+    if "=" in device:
+        powers = {"compute_watts": HERE.compute_watts, "idle_watts": HERE.idle_watts}
+        return Device(device, "as given", **parse_numbers("device", device, ["factor"], powers))
+    if device in DEVICES:
+        return DEVICES[device]
+    folder = store.devices_folder()
+    fitted = store.device_names(folder)
+    if device in fitted:
+        raise ConfigError(
+            f"'{device}' is a fitted device; only load_problem of evonas.references makes a "
+            "problem that predicts its times"
+        )
+    missing = f"there is no device '{device}', neither a preset nor fitted in '{folder.resolve()}'"
+    if device in store.device_names(store.EARLIER_FOLDER):
+        raise ConfigError(f"{missing}; {store.how_to_move(device, folder)}")
+    raise ConfigError(
+        f"{missing} (set {store.DEVICES_VARIABLE} to look elsewhere)"
+        + did_you_mean(device, [*fitted, *DEVICES])
+    )
+
+
+def fitted_device(name: str) -> Device:
+    """Make the device that stands for a fitted one in a problem, with this machine's powers."""
+    return replace(HERE, name=name, description="times predicted, powers assumed")

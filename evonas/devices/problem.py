@@ -1,103 +1,132 @@
-"""Any problem on a device that ``evonas device fit`` made known: its times are predicted there."""
+"""Any problem on fitted devices: what its models take there is predicted, not measured."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from evonas import plugins
-from evonas.devices.profile import FittedCosts, Profile, end_metrics, with_ends
+from evonas.devices import store
+from evonas.devices.profile import CostPredictor, Profile, energy_of, interval_names
+from evonas.devices.transfer import transfer_models
 from evonas.errors import ConfigError
-from evonas.problem import Problem, Report
+from evonas.problem import Metric, Problem, Report
 from evonas.space import FloatArray, Genome, Value
 
 
-class OnDevice(Problem):
-    """A problem whose timed models run on a fitted device.
-
-    The metrics that are their times are predicted for it in ms, or as they were measured there if
-    that is surer, and each has the ends of its 90% interval beside it, ``METRIC_lower`` and
-    ``METRIC_upper``. The problem is still asked for its own times, since only these say which
-    designs lack a model; all other metrics are its own.
+@dataclass(frozen=True)
+class PredictedMetric:
+    """A metric that is predicted for a device.
 
     Args:
-        problem: As its author made it, with ``timed_models``.
-        profile: Of the device.
-        reference: How the problem was found.
-        options: That it was made with.
+        name: Name of the metric.
+        model: Name of the model whose time or energy it is.
+        predictor: Predictor of the cost.
+    """
+
+    name: str
+    model: str
+    predictor: CostPredictor
+
+
+class DeviceProblem(Problem):
+    """A problem of which some timed models run on fitted devices.
+
+    The metrics that are times of these models are predicted in ms, or as they were measured there
+    if that is surer. So are their energies in mJ, if the problem names them and they were metered.
+    The ends of each 90% interval stand beside the metric, as ``METRIC_lower`` and ``METRIC_upper``.
+    All other metrics are the problem's own.
+
+    Args:
+        problem: The problem as its author made it, with ``timed_models``.
+        profiles: Model -> profile of the device that it runs on, for one model or more.
+        reference: Name of the problem on the command line.
+        options: Options that the problem was made with.
 
     Raises:
-        ConfigError: The device was fitted for another problem, space, or options, or a timed metric
-            is of several models or has another unit than ms.
+        ConfigError: A device was fitted for another problem, space, or options, a timed metric is
+            of several models, or a predicted metric has another unit than ms or mJ.
+        DataError: An earlier version of EvoNAS fitted a device.
     """
 
     def __init__(
         self,
         problem: Problem,
-        profile: Profile,
+        profiles: Mapping[str, Profile],
         reference: str,
         options: Mapping[str, object],
     ) -> None:
-        _check(problem, profile, reference, options)
-        self._problem, self._timed = problem, dict(problem.timed_models)
-        self._costs = {model: FittedCosts(profile, model) for model in self._timed}
-        timed = set(self._timed.values())
-        self.metrics = [
-            # It follows the whole design, whatever the problem's own times depend on.
-            *(replace(m, genes=None) if m.name in timed else m for m in problem.metrics),
-            *(end for name in self._timed.values() for end in end_metrics(name, "ms")),
-        ]
+        self._problem, self._profiles = problem, dict(profiles)
+        for model, profile in profiles.items():
+            _check(problem, model, profile, reference, options)
+        self._predicted = {metric.name: metric for metric in _predicted(problem, profiles)}
+        self.metrics = [own for metric in problem.metrics for own in self._replaced(metric)]
         self.space, self.objectives = problem.space, problem.objectives
         self.constraints, self.designs = problem.constraints, problem.designs
         self.final_metrics = problem.final_metrics
         self.highlight = problem.highlight
-        self.profiles = [profile]
-        self._note()
+        self._take_notes()
 
     @property
-    def own(self) -> Problem:
+    def unwrapped(self) -> Problem:
         """The problem as its author made it."""
-        return self._problem.own
+        return self._problem.unwrapped
+
+    @property
+    def profiles(self) -> list[Profile]:
+        """Profiles of the devices, each once."""
+        return list({profile.name: profile for profile in self._profiles.values()}.values())
 
     def evaluate(self, genome: Genome, metrics: Sequence[str]) -> Mapping[str, float]:
-        """Measure a genome, and predict its times on the device."""
-        names = {model: with_ends(metric) for model, metric in self._timed.items()}
-        own = {end: metric for metric, *ends in names.values() for end in ends}
-        wanted = list(dict.fromkeys(own.get(name, name) for name in metrics))
-        found = dict(self._problem.evaluate(genome, wanted))
-        asked = {model: ends for model, ends in names.items() if ends[0] in wanted}
-        views = self._seen(genome) if asked else {}
-        for model, ends in asked.items():
-            here = found[ends[0]]
-            if not math.isfinite(here):  # The evaluation fails, as it does without the device.
-                found |= dict.fromkeys(ends, here)
-            elif here > 0:
-                found |= zip(ends, self._costs[model].of(genome, views), strict=True)
-            else:
-                found |= dict.fromkeys(ends, 0.0)
-        return found
+        """Measure the problem's own metrics, and predict the others."""
+        predicted = {
+            name: metric
+            for metric in self._predicted.values()
+            for name in interval_names(metric.name)
+            if name in metrics
+        }
+        own = [name for name in metrics if name not in predicted]
+        has = {m.model: self._problem.has_model(m.model, genome) for m in predicted.values()}
+        timed = {m: self._problem.timed_models[m] for m, known in has.items() if known is None}
+        wanted = list(dict.fromkeys([*own, *timed.values()]))
+        measured = self._problem.evaluate(genome, wanted) if wanted else {}
+        found = {name: measured[name] for name in own if name in measured}
+        views = transfer_models().problem_views(self._problem, [genome]) if predicted else {}
+        for metric in dict.fromkeys(predicted.values()):
+            time = measured.get(timed.get(metric.model, ""), math.nan)
+            costs = (time,) * 3  # A time that is no number fails, as it does without the device.
+            if has[metric.model] or 0 < time < math.inf:
+                costs = metric.predictor.predict(genome, views)
+            elif has[metric.model] is False or time <= 0:
+                costs = (0.0,) * 3
+            found |= zip(interval_names(metric.name), costs, strict=True)
+        return {name: found[name] for name in metrics if name in found}
 
-    def _seen(self, genome: Genome) -> Mapping[str, FloatArray]:
-        """A design's views, as those that kits are made with."""
-        views = plugins.load("evonas.transfer", "default").problem_views(self._problem, [genome])
-        found: Mapping[str, FloatArray] = views
-        return found
+    def derive(self, metric: str, parts: Mapping[str, FloatArray]) -> FloatArray:
+        """Compute a metric that follows from others."""
+        return self._problem.derive(metric, parts)
 
     def prepare(self, report: Report) -> None:
         """Do once what every evaluation needs."""
         self._problem.prepare(report)
-        self._note()
-
-    def _note(self) -> None:
-        self.notes = [*self._problem.notes, *(f"device {profile}" for profile in self.profiles)]
+        self._take_notes()
 
     def describe(self) -> dict[str, Any]:
-        """Describe the problem as JSON, with what its author added."""
-        return {**self._problem.describe(), **super().describe()}
+        """Describe the problem as JSON, with what its author added, and the devices.
+
+        ``"probes"`` counts the designs that were measured on each device: they are evaluations,
+        too. ``"kits"`` says which kits each was fitted to.
+        """
+        return {
+            **self._problem.describe(),
+            **super().describe(),
+            "probes": {profile.name: profile.probe_count for profile in self.profiles},
+            "kits": {profile.name: profile.kits for profile in self.profiles},
+        }
 
     def check_worker(self) -> None:
         """Check that a worker has what an evaluation needs."""
@@ -110,7 +139,7 @@ class OnDevice(Problem):
     def memory_key(self, metric: str, genome: Genome) -> Mapping[str, Value]:
         """Say what a metric depends on."""
         own = {m.name for m in (*self._problem.metrics, *self._problem.final_metrics)}
-        if metric in own - set(self._timed.values()):
+        if metric in own - set(self._predicted):
             return self._problem.memory_key(metric, genome)
         return super().memory_key(metric, genome)
 
@@ -135,26 +164,88 @@ class OnDevice(Problem):
         """Whether :meth:`export` writes something."""
         return self._problem.exports_models
 
+    def _replaced(self, metric: Metric) -> list[Metric]:
+        """Put the prediction and the ends of its interval in a metric's place, if there are any."""
+        if metric.name not in self._predicted:
+            return [metric]
+        time = self._problem.timed_models[self._predicted[metric.name].model]
+        # Without has_model, the time is measured here to know whether there is a model.
+        measured = type(self._problem).has_model is Problem.has_model
+        expensive = measured and self._problem.metric(time).expensive
+        # It follows the whole design, whatever the problem's own times depend on.
+        predicted = replace(metric, genes=None, derived_from=(), expensive=expensive)
+        ends = interval_names(metric.name)[1:]
+        return [predicted, *(Metric(end, metric.unit, expensive=expensive) for end in ends)]
+
+    def _take_notes(self) -> None:
+        devices = []
+        for profile in self.profiles:
+            models = [m for m, device in self._profiles.items() if device.name == profile.name]
+            devices.append(f"{' and '.join(models)} on device {profile}")
+        self.notes = [*self._problem.notes, *devices]
+
+
+def keep_profiles(problem: Problem, folder: Path) -> None:
+    """Write the profiles of the devices that a problem runs on, if there are any.
+
+    Raises:
+        DataError: The folder cannot be written to.
+    """
+    for profile in problem.profiles if isinstance(problem, DeviceProblem) else ():
+        store.save(profile, folder)
+
+
+def _predicted(problem: Problem, profiles: Mapping[str, Profile]) -> Iterator[PredictedMetric]:
+    """List the metrics that the profiles of a problem's models predict."""
+    for model, profile in profiles.items():
+        costs = {problem.timed_models[model]: model}
+        if model in problem.model_energies and energy_of(model) in profile.kinds:
+            costs[problem.model_energies[model]] = energy_of(model)
+        for metric, cost in costs.items():
+            unit = profile.kinds[cost].unit
+            if (own := problem.metric(metric).unit) != unit:
+                raise ConfigError(
+                    f"metric '{metric}' has the unit '{own}', and is predicted in {unit} on a "
+                    f"fitted device; give the metric the unit '{unit}'"
+                )
+            yield PredictedMetric(metric, model, CostPredictor(profile, cost))
+
 
 def _check(
-    problem: Problem, profile: Profile, reference: str, options: Mapping[str, object]
+    problem: Problem,
+    model: str,
+    profile: Profile,
+    reference: str,
+    options: Mapping[str, object],
 ) -> None:
+    """Check that a device was fitted for a model of the problem."""
     timed = list(problem.timed_models.values())
-    for name in timed:
-        if timed.count(name) > 1:
-            raise ConfigError(
-                f"metric '{name}' is the time of several models, and each is predicted by itself "
-                "on a fitted device; give each model a metric of its own"
-            )
-        if (unit := problem.metric(name).unit) != "ms":
-            raise ConfigError(
-                f"metric '{name}' has the unit '{unit}', and times on a fitted device are "
-                "predicted in ms; give the metric the unit 'ms'"
-            )
-    content = profile.content
-    fitted = [plugins.class_name(content["problem"]), content["space"], content["options"]]
-    given = [plugins.class_name(reference), problem.space.describe(), dict(options)]
+    if timed.count(name := problem.timed_models[model]) > 1:
+        raise ConfigError(
+            f"metric '{name}' is the time of several models, and each is predicted by itself "
+            "on a fitted device; give each model a metric of its own"
+        )
+    class_name = plugins.class_name
+    fitted = [class_name(profile.problem), profile.space, _models_by(problem, profile.options)]
+    given = [class_name(reference), problem.space.describe(), _models_by(problem, options)]
     # Options from Python, such as paths, are compared as the texts that the command line gives.
-    same = fitted == json.loads(json.dumps(given, default=str))
-    if not same or set(problem.timed_models) - set(content["kinds"]):
-        raise profile.unfit("models")
+    same = _as_json(fitted) == _as_json(given)
+    if not same or model not in profile.kinds:
+        raise ConfigError(
+            f"device '{profile.name}' was fitted for other models: problem '{profile.problem}' "
+            f"with the options {profile.options}; make a kit of these with 'evonas device probe', "
+            "or search with those options"
+        )
+
+
+def _models_by(problem: Problem, options: Mapping[str, object]) -> dict[str, object]:
+    """Pick the options that decide what the models are."""
+    given = plugins.option_defaults(type(problem)) | dict(options)
+    if problem.model_options is not None:
+        return {name: given[name] for name in problem.model_options}
+    machines = problem.runs_on.values()
+    return {name: value for name, value in given.items() if name not in machines}
+
+
+def _as_json(content: object) -> object:
+    return json.loads(json.dumps(content, default=str))

@@ -12,6 +12,7 @@ from typing import Any, cast
 from evonas import plugins
 from evonas.acquisition.gate import EvaluateAll, SurrogateGate
 from evonas.acquisition.posterior import PosteriorModel
+from evonas.devices.problem import keep_profiles
 from evonas.engine.interrupt import StopRequest
 from evonas.engine.loop import Observer, Search
 from evonas.engine.settings import (
@@ -34,6 +35,7 @@ from evonas.problem import Problem, Report, check_problem
 from evonas.protocols import Gate, Optimizer, Runner
 from evonas.run.front import Front
 from evonas.run.journal import Journal
+from evonas.run.layout import DEVICES
 from evonas.run.manifest import write_manifest
 from evonas.run.run import Run, run_problem
 
@@ -109,6 +111,7 @@ def search(
         try:
             if directory is not None:
                 write_manifest(directory, meta["description"]["problem"], settings.seed)
+                keep_profiles(problem, directory / DEVICES)
                 for name, text in (files or {}).items():
                     (directory / name).write_text(text, encoding="utf-8")
             _go(problem, journal, optimizer, gate, runner, settings, observer, report)
@@ -188,11 +191,12 @@ def _made(factory: RunnerFactory, problem: Problem, settings: SearchSettings) ->
 
 def _check_probes(problem: Problem, settings: SearchSettings) -> None:
     """Check that the budget is larger than the number of probes of fitted devices."""
-    probes = sum(problem.probes.values())
+    devices = problem.describe().get("probes", {})
+    probes = sum(devices.values())
     if probes and settings.evaluations is not None and settings.evaluations <= probes:
         raise UsageError(
             f"the budget is {settings.evaluations} evaluations, and {probes} were made already, as "
-            f"probes of {' and '.join(problem.probes)}; give more than {probes}"
+            f"probes of {' and '.join(devices)}; give more than {probes}"
         )
 
 

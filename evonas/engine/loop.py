@@ -100,7 +100,8 @@ class Search:
         self._optimizer = optimizer
         self._gate = gate
         self._runner = runner
-        self._limit = settings.limit(known=sum(problem.probes.values()))
+        self._description = problem.describe()
+        self._limit = settings.limit(known=sum(self._description.get("probes", {}).values()))
         self._seconds_allowed = settings.seconds
         self._population = settings.first_batch
         self._offspring = settings.later_batch
@@ -116,7 +117,6 @@ class Search:
         self._committed = 0
         self._free_joined = 0
         self._free_left = 0
-        self._description = problem.describe()
         self._tracker = make_tracker(self._description, self._population)
         self._seen: set[str] = set()
         self._pending: dict[int, Candidate] = {}

@@ -35,6 +35,12 @@ def derive_again(
             f"problem '{now['problem']}' has other genes than the run; make it with the options of "
             "the run, but for the link and the devices"
         )
+    if now.get("kits", {}) != description.get("kits", {}):
+        run, here = (" and ".join(d.get("kits", ())) or "no device" for d in (description, now))
+        raise UsageError(
+            f"the run's times are predicted for {run}, and the problem's for {here}; make the "
+            "problem with the profiles that the run keeps, or search with it instead"
+        )
     measured = [metric.name for metric in problem.measured_metrics]
     before = [m["name"] for m in description["metrics"] if not m.get("derived_from")]
     if missing := [name for name in measured if name not in before]:

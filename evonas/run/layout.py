@@ -11,6 +11,9 @@ PARTIAL = f"{JOURNAL}.partial"
 RECORD = (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm")
 """The journal, and what SQLite keeps beside it."""
 
+DEVICES = "devices"
+"""Folder of the profiles of fitted devices that the run's problem was made with."""
+
 UNBORN = (LOCK, *RECORD[1:], PARTIAL, f"{PARTIAL}-journal")
 """Files that a search leaves which was killed before it began."""
 
@@ -20,6 +23,7 @@ FILES = (
     *(f"front.{kind}" for kind in ("csv", "json", "parquet", "png")),
     *(f"front.{kind}.partial" for kind in ("csv", "json", "parquet")),
     "models",
+    DEVICES,
 )
 """Everything else that a run writes, and that is removed to make room for another run."""
 

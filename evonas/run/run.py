@@ -16,6 +16,7 @@ from evonas.run.derive_again import derive_again
 from evonas.run.diagnostics import surrogate_report
 from evonas.run.front import FORMATS, Front, cost_array, make_tracker, say_designs
 from evonas.run.journal import Journal
+from evonas.run.layout import DEVICES
 from evonas.run.lock import is_locked
 from evonas.run.models import export_models
 
@@ -177,7 +178,7 @@ class Run:
 
 
 def run_problem(directory: Path, meta: Mapping[str, Any]) -> Problem:
-    """Make the problem of a run again.
+    """Make the problem of a run again, with the profiles of fitted devices that the run keeps.
 
     Raises:
         RunError: The run was started with a problem object, which only its program can make.
@@ -188,7 +189,7 @@ def run_problem(directory: Path, meta: Mapping[str, Any]) -> Problem:
             f"run '{directory}' was started from Python with a problem object; "
             "resume it there: evonas.resume(directory, problem=...)"
         )
-    return references.load_problem(meta["reference"], meta["options"])
+    return references.load_problem(meta["reference"], meta["options"], directory / DEVICES)
 
 
 def initial_size(settings: Mapping[str, Any]) -> int:

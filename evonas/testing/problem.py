@@ -103,6 +103,7 @@ class ProblemSuite(ABC):
                 problem.export(genome, Path(folder))
                 for model, metric in problem.timed_models.items():
                     assert values[metric] <= 0 or (Path(folder) / f"{model}.onnx").is_file()
+                    assert problem.has_model(model, genome) in (None, values[metric] > 0)
 
     def test_it_pickles(self) -> None:
         problem = self.make_problem()

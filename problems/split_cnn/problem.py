@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 import numpy as np
 
-from evonas.devices import links
-from evonas.devices import presets as devices
+from evonas.devices.links import parse_link
+from evonas.devices.presets import Device, parse_device
 from evonas.errors import ConfigError, ProblemError
 from evonas.problem import Constraint, Metric, Objective, Problem, Report
 from evonas.problems.split_cnn import architecture, datasets, layers
@@ -27,7 +28,6 @@ from evonas.problems.split_cnn.evaluator import (
     shifted_copies,
 )
 from evonas.problems.split_cnn.measure import reference_ms
-from evonas.problems.split_cnn.predicted import TIMED, PredictedTimes
 from evonas.problems.split_cnn.supernet import CALIBRATION_IMAGES
 from evonas.problems.split_cnn.training import TrainingSettings
 from evonas.problems.split_cnn.weights import cache_folder, load_or_train
@@ -53,18 +53,21 @@ class SplitCNN(Problem):
                          + (round trip + server_ms) * idle power
 
     The energy is that of the device alone, as in Kang et al., "Neurosurgeon" (ASPLOS 2017): the
-    time of each phase times its power. On a fitted device whose energy was measured, the energy of
-    the head is predicted instead. A waiting radio adds nothing to the device's idle power.
+    time of each phase times its power. A waiting radio adds nothing to the device's idle power. On
+    fitted devices ``head_ms`` and ``tail_ms`` are predicted, and so is ``head_energy_mj`` if the
+    energy was measured; the factor is 1 then.
 
     Args:
         data: Name of the images: ``digits``, ``folder:PATH``, ``npz:PATH`` or ``module:NAME``; see
             :mod:`evonas.problems.split_cnn.datasets`.
         image_size: Height and width in pixels that all images are resized to; left out, they keep
             their size.
-        device: Device of the head: a preset, ``"factor=20,compute_watts=3,idle_watts=1"``, or a
-            device fitted by ``evonas device fit``, whose times are predicted.
-        server: Device of the tail, named in the same ways.
-        link: Link between them: a preset, or ``"uplink_mbps=10,round_trip_ms=30"``.
+        device: Device that runs the head: a preset of :mod:`evonas.devices.presets`, or
+            ``"factor=20,compute_watts=3,idle_watts=1"``. From the command line and with
+            :func:`evonas.references.load_problem`, it may be the name of a fitted device.
+        server: Device that runs the tail, given in the same way.
+        link: Link between them: a preset of :mod:`evonas.devices.links`, or
+            ``"uplink_mbps=10,round_trip_ms=30"``.
         objectives: Metrics to minimise, as a list or joined by commas.
         max_error: Largest error allowed, in %; designs beyond this or another bound are infeasible.
         max_latency_ms: Largest latency allowed, in ms.
@@ -84,14 +87,18 @@ class SplitCNN(Problem):
     """
 
     highlight = "split"
+    timed_models: Mapping[str, str] = MappingProxyType({"head": "head_ms", "tail": "tail_ms"})
+    runs_on: Mapping[str, str] = MappingProxyType({"head": "device", "tail": "server"})
+    model_options = ("data", "image_size")
+    model_energies: Mapping[str, str] = MappingProxyType({"head": "head_energy_mj"})
     final_metrics: Sequence[Metric] = (Metric("test_error", "%"),)
 
     def __init__(
         self,
         data: str = "digits",
         image_size: int | None = None,
-        device: str = "microcontroller",
-        server: str = "server",
+        device: str | Device = "microcontroller",
+        server: str | Device = "server",
         link: str = "802.15.4",
         objectives: str | Sequence[str] = ("error", "latency_ms", "head_memory_bytes"),
         max_error: float | None = None,
@@ -115,21 +122,12 @@ class SplitCNN(Problem):
         self._settings = settings if epochs is None else replace(settings, epochs=epochs)
         self._torch_device = torch_device
         self._validation_images = validation_images
-        self._device, self._server = devices.device(device), devices.device(server)
-        self._link = links.link(link)
+        self._device, self._server = parse_device(device), parse_device(server)
+        self._link = parse_link(link)
         self._prepared: Prepared | None = None
 
         self.space = architecture.space(self._config)
-        runs_on = {"head": self._device, "tail": self._server}
-        images = {"data": data, "image_size": image_size}
-        self._predicted = PredictedTimes(runs_on, self.space, images)
-        self.metrics = [
-            *_metrics(self.space.names, self._predicted.metered),
-            *self._predicted.metrics,
-        ]
-        self.profiles = list(self._predicted.profiles.values())
-        if not self.profiles:  # What is predicted is no time to predict others from.
-            self.timed_models = dict(TIMED)
+        self.metrics = _metrics(self.space.names)
         names = objectives.split(",") if isinstance(objectives, str) else objectives
         self.objectives = [Objective(name.strip()) for name in names]
         bounds = {
@@ -180,8 +178,8 @@ class SplitCNN(Problem):
         found: dict[str, float] = {}
         if "error" in wanted:
             found["error"] = self._error(genome, *self._scored)
-        if wanted & {*TIMED.values(), *(metric.name for metric in self._predicted.metrics)}:
-            found |= self._times(genome)
+        if wanted & set(self.timed_models.values()):
+            found["head_ms"], found["tail_ms"] = self._evaluator.times(self._pair(genome))
         if wanted - set(found):
             found |= self._sizes(genome)
         return {name: found[name] for name in metrics}
@@ -231,6 +229,10 @@ class SplitCNN(Problem):
             "head": np.array([layers.head(split) for split in splits]),
             "tail": np.array([layers.tail(split) for split in splits]),
         }
+
+    def has_model(self, model: str, genome: Genome) -> bool:
+        """A tail is missing where everything runs on the device."""
+        return model == "head" or not self._evaluator.sketch(*self._place(genome)).on_device
 
     def final(self, genome: Genome) -> Mapping[str, float]:
         """Score a design on the test images."""
@@ -285,17 +287,6 @@ class SplitCNN(Problem):
             genome = {**genome, "split": self._config.last_split}
         return self._evaluator.error(self._pair(genome), images, labels)
 
-    def _times(self, genome: Genome) -> dict[str, float]:
-        split = self._evaluator.sketch(*self._place(genome))
-        found: dict[str, float] = {}
-        if self.profiles:
-            views = self.views([genome])
-            found = self._predicted.times(genome, views, split.on_device)
-        if len(self.profiles) < len(TIMED):  # What is predicted needs no measurement.
-            head, tail = self._evaluator.times(self._pair(genome))
-            found = {"head_ms": head, "tail_ms": tail} | found
-        return found | (self._predicted.energy(views) if self._predicted.metered else {})
-
     def _sizes(self, genome: Genome) -> dict[str, float]:
         split = self._evaluator.sketch(*self._place(genome))
         return {
@@ -306,7 +297,7 @@ class SplitCNN(Problem):
         }
 
 
-def _metrics(genes: Sequence[str], metered: bool) -> list[Metric]:
+def _metrics(genes: Sequence[str]) -> list[Metric]:
     network = [gene for gene in genes if gene not in ("split", "payload_bits")]
     payload = ["width", "split", "payload_bits"]
     return [
@@ -322,7 +313,7 @@ def _metrics(genes: Sequence[str], metered: bool) -> list[Metric]:
         ),
         Metric("head_ms", "ms"),
         Metric("tail_ms", "ms"),
-        Metric("head_energy_mj", "mJ", derived_from=() if metered else ("device_ms",)),
+        Metric("head_energy_mj", "mJ", derived_from=("device_ms",)),
         Metric("payload_bytes", "B", payload, expensive=False),
         Metric("macs", "", network, expensive=False),
         Metric("params", "", network, expensive=False),

@@ -1,1 +1,1 @@
-"""A new device: a kit of models that is measured there, and the profile that comes of it."""
+"""Kits of models to measure on a new device, and the fit of its profile to their results."""

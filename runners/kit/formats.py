@@ -1,4 +1,4 @@
-"""What kits and results hold, and the checks of files that come from elsewhere."""
+"""The formats of ``kit.json`` and ``kit-result.json``, and the checks of results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
-from evonas.devices.profile import read_json
+from evonas.devices.store import read_json
 from evonas.errors import DataError
 from evonas.space import FloatArray, Value, genome_key
 
@@ -53,17 +53,17 @@ class Kit(BaseModel):
     """The content of ``kit.json``.
 
     Args:
-        kit: Identifier: SHA-256 of all else.
-        problem: As it was named on the command line.
-        options: Of the problem.
-        space: As :meth:`evonas.Space.describe` gives it.
+        kit: Identifier: SHA-256 of everything else.
+        problem: The problem, as it was named on the command line.
+        options: Options of the problem.
+        space: The problem's space, as :meth:`evonas.Space.describe` gives it.
         kinds: Kind of model -> the metric that is its time.
-        made_on: The processor of the proxy.
-        reference: Name of the model that all are measured against.
-        models: The probes' models.
-        designs: Genomes, of which the probes are some.
+        made_on: Processor of the machine that made the kit, which is the proxy.
+        reference: Name of the model that all others are measured against.
+        models: Models to measure.
+        designs: Genomes of the designs that the proxy measured.
         proxy_ms: Kind -> time of each design on the proxy in ms; 0 where it has no such model.
-        views: Name -> description of each design.
+        views: Name of a feature view -> features of each design.
     """
 
     format: Literal[1]
@@ -94,7 +94,17 @@ class Kit(BaseModel):
 
 
 class Measured(BaseModel):
-    """What a device took for a model: time, and the energy of a call if the user metered it."""
+    """Measurement of a model on the device.
+
+    Args:
+        name: Name of the model.
+        kind: Kind of the model.
+        design: Index of its design in the kit.
+        ms: Median time of a call in ms.
+        spread: Relative standard deviation of the time of a burst of calls.
+        bursts: Number of bursts.
+        energy_mj: Energy of a call in mJ, if the user metered it.
+    """
 
     name: str
     kind: str
@@ -111,7 +121,17 @@ class Measured(BaseModel):
 
 
 class Result(BaseModel):
-    """What ``measure.py`` wrote."""
+    """The content of ``kit-result.json``, as ``measure.py`` writes it.
+
+    Args:
+        kit: Identifier of the kit.
+        complete: Whether all models were measured.
+        threads: Threads that a model ran on.
+        host: What ``measure.py`` found out about the device.
+        reference_ms: Median time of the reference model in ms.
+        models: Measurements.
+        made_from: The kit.
+    """
 
     format: Literal[1]
     kit: str
@@ -160,10 +180,10 @@ def read_result(path: Path) -> Result:
 
 
 def _check_kit(path: Path, kit: Kit) -> None:
-    """Check that each design is there once, and what is said of them is said of all."""
-    told: list[Sequence[object]] = [*kit.proxy_ms.values(), *kit.views.values()]
+    """Check that each design is there once, with all its times and views."""
+    columns: list[Sequence[object]] = [*kit.proxy_ms.values(), *kit.views.values()]
     whole = kit.views and kit.proxy_ms.keys() == kit.kinds.keys()
-    whole = whole and all(len(of_designs) == len(kit.designs) for of_designs in told)
+    whole = whole and all(len(of_designs) == len(kit.designs) for of_designs in columns)
     widths = [{len(row) for row in view} for view in kit.views.values()]
     if not whole or any(len(width) != 1 for width in widths) or max(map(max, widths)) == 0:
         raise DataError(

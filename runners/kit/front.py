@@ -1,4 +1,4 @@
-"""Make a probe kit of a search's front: what is worth measuring once the search has predicted."""
+"""Make a kit of a run's front, to measure what the search predicted."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from evonas import references
+from evonas.devices.problem import DeviceProblem
 from evonas.errors import DataError
 from evonas.problem import Report
 from evonas.run.run import Run, run_problem
@@ -23,9 +24,9 @@ def front_kit(
     kit, and measured against the same reference model, so that both can be fitted together.
 
     Args:
-        directory: The run's.
-        out: A folder that is not there yet, or empty.
-        most: Take so many, evenly over the front; left out, all.
+        directory: Directory of the run.
+        out: Folder of the kit, which is not there yet, or empty.
+        most: Number of designs to take, evenly over the front; left out, all.
         report: Receives progress.
 
     Returns:
@@ -40,9 +41,9 @@ def front_kit(
     if not designs:
         raise DataError(f"run '{directory}' has no design on its front yet")
     problem, options = run_problem(directory, run.meta), run.meta["options"]
-    profile = problem.profiles[0].content if problem.profiles else None
+    profile = problem.profiles[0] if isinstance(problem, DeviceProblem) else None
     if profile is not None:
-        options = profile["options"]
+        options = profile.options
         problem = references.load_problem(run.meta["reference"], options)
     kits.check(problem, run.meta["reference"], out)
     rows = np.linspace(0, len(designs) - 1, min(most or len(designs), len(designs))).round()
@@ -51,7 +52,7 @@ def front_kit(
     labels = [f"id{design.id}" for design in taken]
     against = None
     if profile is not None:
-        kind, genome = profile["reference"]
+        kind, genome = profile.reference
         if genome not in genomes:
             genomes.append(genome)
             labels.append("reference")

@@ -1,7 +1,7 @@
 """Make a probe kit: the models to measure on a new device, and what is known about them here.
 
-The designs are measured on this machine first, which is the proxy: its times tell which of them
-are worth measuring elsewhere, and carry over to the new device.
+The designs are measured on this machine first, which is the proxy: by its times, the most
+informative designs are chosen, and the new device is predicted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evonas import plugins
+from evonas.devices.problem import DeviceProblem
+from evonas.devices.transfer import transfer_models
 from evonas.errors import DataError, EvonasError, ProblemError, WorkError
 from evonas.evaluation import describe_exception, evaluate
 from evonas.optimizers.catalogue import Catalogue
@@ -40,13 +41,13 @@ REPORT_EVERY = 20
 
 @dataclass(frozen=True)
 class Survey:
-    """What is known about some designs on the machine that makes a kit.
+    """Designs that were measured on the machine that makes a kit.
 
     Args:
         designs: Genomes in canonical form.
         costs: Kind of model -> ms on this machine, shape (designs,); 0 where there is no model.
-        views: Name -> description, shape (designs, columns).
-        made_on: The processor of that machine.
+        views: Name of a feature view -> features, shape (designs, columns).
+        made_on: Processor of that machine.
     """
 
     designs: list[dict[str, Value]]
@@ -60,7 +61,7 @@ class Survey:
         return np.flatnonzero((np.column_stack(list(self.costs.values())) > 0).all(axis=1))
 
     def take(self, rows: Sequence[int]) -> Survey:
-        """The part of some designs."""
+        """Take some of the designs."""
         return Survey(
             [self.designs[row] for row in rows],
             {kind: ms[rows] for kind, ms in self.costs.items()},
@@ -80,16 +81,16 @@ def make(
     seed: int = 0,
     report: Report = print,
 ) -> dict[str, Any]:
-    """Write a kit of the designs that tell most of a new device.
+    """Write a kit of the designs that are most informative about a new device.
 
     Args:
-        problem: Prepared here.
-        reference: How the problem is named on the command line.
-        options: Of the problem.
-        out: A folder that is not there yet, or empty.
-        probes: Designs to measure on the new device.
-        proxy_designs: Designs to measure here.
-        seed: Of the designs.
+        problem: The problem; this function prepares it.
+        reference: Name of the problem on the command line.
+        options: Options of the problem.
+        out: Folder of the kit, which is not there yet, or empty.
+        probes: Number of designs to measure on the new device.
+        proxy_designs: Number of designs to measure on this machine.
+        seed: Seed of the random number generator.
         report: Receives progress.
 
     Returns:
@@ -114,8 +115,8 @@ def check(problem: Problem, reference: str, out: Path) -> None:
     Raises:
         UsageError: The problem has no timed models, or the folder is not empty or cannot be made.
     """
-    if problem.profiles:
-        names = " and ".join(profile.content["name"] for profile in problem.profiles)
+    if isinstance(problem, DeviceProblem):
+        names = " and ".join(profile.name for profile in problem.profiles)
         raise ProblemError(
             f"problem '{reference}' predicts its times for {names}, and a kit needs times that "
             "are measured; leave that device out"
@@ -148,15 +149,15 @@ def write(
     """Write a kit of chosen designs.
 
     Args:
-        problem: Prepared.
-        reference: How it is named on the command line.
-        options: Of the problem.
-        out: The folder.
-        known: The designs.
-        chosen: Rows of those to measure on the device.
-        labels: How files and tables call the chosen ones; left out, by their rows.
-        reference_model: Row and kind of the model that all are measured against, which must be a
-            chosen one; left out, one of the first kind that takes neither much nor little time.
+        problem: The prepared problem.
+        reference: Name of the problem on the command line.
+        options: Options of the problem.
+        out: Folder of the kit.
+        known: Designs that were measured on this machine.
+        chosen: Rows of the designs to measure on the device.
+        labels: Names of the chosen designs in files and tables; left out, their rows.
+        reference_model: Row and kind of the model that all others are measured against, which must
+            be among the chosen; left out, the chosen model of the first kind with the median time.
         report: Receives progress.
 
     Returns:
@@ -193,7 +194,7 @@ def write(
 
 
 def middle(known: Survey, kind: str, rows: Sequence[int]) -> int:
-    """Of some designs, the one whose model of a kind takes neither much nor little time."""
+    """Row of the design whose model of a kind has the median time, among some rows."""
     return sorted(rows, key=lambda row: float(known.costs[kind][row]))[len(rows) // 2]
 
 
@@ -217,7 +218,7 @@ def survey(problem: Problem, designs: Sequence[dict[str, Value]], report: Report
     Raises:
         WorkError: All failed.
     """
-    use_one_thread()  # as measure.py does, unless it is told otherwise
+    use_one_thread()  # as measure.py does by default
     metrics = tuple(dict.fromkeys(problem.timed_models.values()))
     kept, rows, failures = [], [], []
     for number, genome in enumerate(designs):
@@ -230,13 +231,13 @@ def survey(problem: Problem, designs: Sequence[dict[str, Value]], report: Report
             failures.append(found.error)
         _report(report, number + 1, len(designs), "measured on this machine")
     if failures:
-        told = f"{len(failures)} of {len(designs)} designs failed, the first: {failures[0]}"
+        lost = f"{len(failures)} of {len(designs)} designs failed, the first: {failures[0]}"
         if not kept:
-            raise WorkError(told)
-        report(f"{told}; they are left out.")
+            raise WorkError(lost)
+        report(f"{lost}; they are left out.")
     table = np.array(rows).reshape(len(rows), len(problem.timed_models))
     costs = dict(zip(problem.timed_models, table.T, strict=True))
-    views = plugins.load("evonas.transfer", "default").problem_views(problem, kept)
+    views = transfer_models().problem_views(problem, kept)
     return Survey(kept, costs, views)
 
 
@@ -249,10 +250,10 @@ def choose(known: Survey, count: int, seed: int = 0, *, measured: Sequence[int] 
     """Choose the designs to measure on a new device, the same number for each kind of model.
 
     Args:
-        known: The designs.
-        count: How many to choose.
-        seed: Of every random choice.
-        measured: Rows of designs that are measured on the device already.
+        known: Designs that were measured on this machine.
+        count: Number of designs to choose.
+        seed: Seed of the random number generator.
+        measured: Rows of designs that were measured on the device before.
 
     Returns:
         Rows of designs; fewer where the others take next to no time here.
@@ -260,7 +261,6 @@ def choose(known: Survey, count: int, seed: int = 0, *, measured: Sequence[int] 
     Raises:
         DataError: Fewer designs have models of all kinds.
     """
-    transfer = plugins.load("evonas.transfer", "default").Transfer
     usable = known.usable
     if len(usable) < count:
         raise DataError(
@@ -273,8 +273,8 @@ def choose(known: Survey, count: int, seed: int = 0, *, measured: Sequence[int] 
     for number, ms in enumerate(some.costs.values(), 1):
         share = count * number // len(some.costs) - len(chosen)
         if share:
-            fitted = transfer(some.views, ms[:, None], seed=seed)
-            chosen += fitted.choose_probes(share, [*before, *chosen])
+            transfer = transfer_models().make_transfer(some.views, ms[:, None], seed=seed)
+            chosen += transfer.choose_probes(share, [*before, *chosen])
     return [int(usable[index]) for index in chosen]
 
 
@@ -283,7 +283,7 @@ def report_fewer(report: Report, chosen: int, asked: int) -> None:
     if chosen < asked:
         report(
             f"{chosen} designs are chosen, not {asked}: the others take next to no time here, "
-            "which tells nothing of a device."
+            "and say nothing about a device."
         )
 
 

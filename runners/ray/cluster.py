@@ -163,7 +163,7 @@ def _token_is_shown() -> bool:
 
 def source_root(problem: Problem) -> Path | None:
     """Find the folder that a problem's module was loaded from; ``None`` when it is installed."""
-    module = sys.modules[type(problem.own).__module__]
+    module = sys.modules[type(problem.unwrapped).__module__]
     package = module.__name__.partition(".")[0]
     if package in importlib.metadata.packages_distributions() or not module.__file__:
         return None

@@ -41,12 +41,23 @@ All but P, y and c are without a unit. Where the equations come from:
   :mod:`~evonas.surrogates.transfer.monotonicity`.
 """
 
+from typing import TYPE_CHECKING
+
 from evonas.surrogates.transfer.assessment import Trust
 from evonas.surrogates.transfer.inputs import Views, problem_views
 from evonas.surrogates.transfer.monotonicity import Monotonicity, check_monotonicity
 from evonas.surrogates.transfer.predictor import Intervals, Predictor
 from evonas.surrogates.transfer.proxy_model import ProxyModel
 from evonas.surrogates.transfer.transfer import Transfer
+
+make_transfer = Transfer
+load_predictor = Predictor.load
+
+if TYPE_CHECKING:
+    import evonas.surrogates.transfer as this_module
+    from evonas.devices.transfer import TransferModels
+
+    _is_what_the_entry_point_promises: TransferModels = this_module
 
 __all__ = [
     "Intervals",
@@ -57,5 +68,7 @@ __all__ = [
     "Trust",
     "Views",
     "check_monotonicity",
+    "load_predictor",
+    "make_transfer",
     "problem_views",
 ]

@@ -229,7 +229,7 @@ def profile():
         kit, result = fixed_result(Path(folder) / "kit")
     fitted = profiles.fit("board", [result])
     predicted = {}
-    for kind in fitted.content["kinds"]:
+    for kind in fitted.kinds:
         rows = kit.rows(kind.removesuffix(" energy"))[:20]
         found = fitted.predictor(kind).predict(kit.views_of(rows))
         predicted[kind] = [found.mean.tolist(), found.lower.tolist(), found.upper.tolist()]
@@ -237,7 +237,7 @@ def profile():
         name: hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
         for name, array in sorted(fitted.arrays.items())
     }
-    content = json.loads(json.dumps(fitted.content))
+    content = json.loads(json.dumps(fitted.model_dump()))
     return {"content": content, "arrays": arrays, "predicted": predicted}
 
 

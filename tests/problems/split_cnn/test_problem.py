@@ -6,17 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from evonas import plugins
 from evonas.derived import all_values
-from evonas.devices import links
-from evonas.devices import profile as device_profile
-from evonas.devices.profile import DEVICES, Profile
+from evonas.devices import links, store
+from evonas.devices.transfer import transfer_models
 from evonas.errors import ConfigError, DataError, EvonasError, ProblemError, WorkError
-from evonas.problem import check_problem
 from evonas.problems.split_cnn import problem as problem_module
 from evonas.problems.split_cnn.evaluator import Evaluator, shifted_copies
 from evonas.problems.split_cnn.measure import session
-from evonas.problems.split_cnn.problem import TIMED, SplitCNN
+from evonas.problems.split_cnn.problem import SplitCNN
 from evonas.problems.split_cnn.supernet import Supernet
 from evonas.problems.split_cnn.weights import load_or_train
 from evonas.references import load_problem
@@ -66,8 +63,7 @@ def _untrained_weights_in_a_cache_of_its_own(monkeypatch, tmp_path_factory):
 @pytest.fixture
 def make(data):
     def prepared(**options):
-        made = SplitCNN(**{"data": data, **options})
-        check_problem(made)
+        made = load_problem("digits", {"data": data, **options})
         made.prepare(silent)
         return made
 
@@ -77,7 +73,7 @@ def make(data):
 class TestConformance(ProblemSuite):
     samples = 100
     evaluated = 4
-    measured = frozenset(TIMED.values())
+    measured = frozenset(SplitCNN.timed_models.values())
 
     @pytest.fixture(autouse=True)
     def _make(self, make):
@@ -324,37 +320,37 @@ def test_digits_from_training_to_a_pair(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def fitted(make, data, tmp_path, monkeypatch):
+def fitted(make, make_profile, data):
     """A device 'board' of which ten designs were measured; its heads take 3 ms per million."""
-    monkeypatch.chdir(tmp_path)
     plain = make(device="this-machine")
     rng = np.random.default_rng(0)
     genomes = [plain.canonical(plain.space.decode(code)) for code in plain.space.sample(30, rng)]
     views = plain.views(genomes)
-    kinds, arrays = {}, {}
-    for kind in ("head", "tail"):
-        transfer = plugins.load("evonas.transfer", "default").Transfer(views)
+    profile = make_profile(
+        dict.fromkeys(("head", "tail"), genomes[:10]),
+        problem="digits",
+        options={"data": data},
+        space=json.loads(json.dumps(plain.space.describe())),
+    )
+    for kind, cost in profile.kinds.items():
         costs = 0.1 + 3 * views[kind][:10, [1, 4, 7, 10]].sum(axis=1)
-        header, found = transfer.fit(range(10), costs).save()
-        rows = zip(genomes, costs, strict=False)
-        probes = [{"genome": g, "measured": 2 * ms, "uncertainty": 1e-4} for g, ms in rows]
-        kinds[kind] = {"predictor": header, "probes": probes, "error": 0.03, "trusted": True}
-        arrays |= {f"{kind}/{name}": array for name, array in found.items()}
-    content = {
-        "format": device_profile.FORMAT,
-        "name": "board",
-        "kits": ["a kit"],
-        "problem": "digits",
-        "options": {"data": data},
-        "space": json.loads(json.dumps(plain.space.describe())),
-        "threads": 1,
-        "kinds": kinds,
-    }
-    Profile(content, arrays).save(DEVICES)
-    kinds["head energy"] = kinds["head"]
-    arrays |= {f"head energy{name[4:]}": a for name, a in arrays.items() if name[:5] == "head/"}
-    Profile({**content, "name": "metered"}, arrays).save(DEVICES)
+        header, arrays = transfer_models().make_transfer(views).fit(range(10), costs).save()
+        cost.predictor, cost.error = header, 0.03
+        for probe, ms in zip(cost.probes, costs, strict=True):
+            probe.measured, probe.uncertainty = 2 * ms, 1e-4
+        profile.arrays.update({f"{kind}/{name}": array for name, array in arrays.items()})
+    store.save(profile, store.devices_folder())
+    energy = profile.kinds["head"].model_copy(update={"unit": "mJ"})
+    arrays = {f"head energy{n[4:]}": a for n, a in profile.arrays.items() if n[:5] == "head/"}
+    metered = profile.model_copy(update={"name": "metered"})
+    metered.kinds["head energy"] = energy
+    metered.arrays.update(arrays)
+    store.save(metered, store.devices_folder())
     return plain
+
+
+def board():
+    return store.load("board", store.devices_folder())
 
 
 def test_what_is_predicted_is_not_timed(make, fitted, monkeypatch):
@@ -371,14 +367,17 @@ def test_what_is_predicted_is_not_timed(make, fitted, monkeypatch):
 
 def test_times_on_a_fitted_device_are_predicted_with_intervals(make, fitted):
     problem = pickle.loads(pickle.dumps(make(device="board", server="board")))
-    assert any("board (predicted from 10 probes, error 3.0%): " in note for note in problem.notes)
+    assert problem.notes[0] == "device board: times predicted, powers assumed"
+    assert (
+        "head and tail on device board (predicted from 10 probes, error 3.0%" in problem.notes[-1]
+    )
     names = [metric.name for metric in problem.metrics]
     found = all_values(problem, DESIGN)
     assert set(found) == set(names)
     for kind in ("head", "tail"):
         time = f"{kind}_ms"
         assert 0 < found[f"{time}_lower"] < found[time] < found[f"{time}_upper"]
-        predictor = device_profile.load("board", DEVICES).predictor(kind)
+        predictor = board().predictor(kind)
         expected = predictor.predict(fitted.views([DESIGN])).mean[0]
         assert found[time] == pytest.approx(expected)
     whole = found["device_ms"] + found["link_ms"] + found["server_ms"]
@@ -397,7 +396,7 @@ def test_energy_on_a_metered_device_is_predicted_with_its_interval(make, fitted)
     assert "head_energy_mj_lower" not in [metric.name for metric in make(device="board").metrics]
     found = all_values(problem, DESIGN)
     # The fixture's heads take as many mJ as ms; the rest is for sending and waiting.
-    link = links.link("802.15.4")
+    link = links.parse_link("802.15.4")
     rest = link.send_ms(int(found["payload_bytes"])) * link.transmit_watts
     rest += (found["link_ms"] + found["server_ms"]) * 5
     assert found["device_energy_mj"] == pytest.approx(found["head_energy_mj"] + rest)
@@ -407,17 +406,17 @@ def test_energy_on_a_metered_device_is_predicted_with_its_interval(make, fitted)
 
 def test_a_design_that_was_measured_keeps_its_measured_time(make, fitted):
     problem = make(device="board")
-    assert problem.probes == problem.describe()["probes"] == {"board": 10}
-    assert fitted.describe()["probes"] == {}
-    entry = device_profile.load("board", DEVICES).content["kinds"]["head"]["probes"][3]
-    found = problem.evaluate(entry["genome"], ["head_ms", "head_ms_lower", "head_ms_upper"])
-    assert found["head_ms"] == entry["measured"]
-    assert found["head_ms_upper"] == pytest.approx(entry["measured"] * np.exp(1.645e-4))
-    assert found["head_ms_lower"] == pytest.approx(entry["measured"] * np.exp(-1.645e-4))
+    assert problem.describe()["probes"] == {"board": 10}
+    assert "probes" not in fitted.describe()
+    probe = board().kinds["head"].probes[3]
+    found = problem.evaluate(probe.genome, ["head_ms", "head_ms_lower", "head_ms_upper"])
+    assert found["head_ms"] == probe.measured
+    assert found["head_ms_upper"] == pytest.approx(probe.measured * np.exp(1.645e-4))
+    assert found["head_ms_lower"] == pytest.approx(probe.measured * np.exp(-1.645e-4))
 
 
 def test_a_fitted_device_is_for_its_own_networks(fitted):
-    with pytest.raises(ConfigError, match=r"'board' was fitted for other networks: .* 'digits'"):
-        SplitCNN(data="digits", device="board")
+    with pytest.raises(ConfigError, match=r"'board' was fitted for other models: .* 'digits'"):
+        load_problem("digits", {"data": "digits", "device": "board"})
     with pytest.raises(ConfigError, match="there is no device 'bord'"):
-        SplitCNN(device="bord")
+        load_problem("digits", {"device": "bord"})

@@ -1,4 +1,4 @@
-"""Make a further kit for a device: designs that its kits describe and nobody measured there yet."""
+"""Make a follow-up kit for a device: known designs that were not measured there yet."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from evonas import references
 from evonas.errors import DataError
 from evonas.problem import Problem, Report
 from evonas.runners.kit import make as kits
+from evonas.runners.kit.combine import combine_results
 from evonas.runners.kit.formats import Kit, Measured, Result
-from evonas.runners.kit.merge import merge
 
-MORE = 10
-"""Designs of a further kit, unless said otherwise."""
+DESIGNS = 10
+"""Designs of a follow-up kit, by default."""
 
 LEAST = 4
-"""Designs that are worth a further kit."""
+"""Designs that are worth a follow-up kit."""
 
 
-def further_designs(
+def follow_up_designs(
     kit: Kit, groups: Sequence[Sequence[Measured]], count: int | None = None
 ) -> list[int]:
-    """Choose the designs that tell most beside those that are measured.
+    """Choose the most informative designs beside those that were measured.
 
-    A device's profile lists them and a further kit holds them, so that both are the same.
+    A device's profile lists them and a follow-up kit holds them, so that both are the same.
 
     Args:
-        kit: Of all results, as :func:`evonas.runners.kit.merge.merge` gives it.
-        groups: What was measured, likewise.
-        count: How many; left out, ten or as many as are left.
+        kit: Kit of all results, as :func:`evonas.runners.kit.combine.combine_results` gives it.
+        groups: Measured models of each result, as the same function gives them.
+        count: Number of designs; left out, ten or as many as are left.
 
     Returns:
         Rows of designs that have models of all kinds; none if fewer than four are left that are
@@ -45,7 +45,7 @@ def further_designs(
     known = _survey(kit)
     measured = sorted({model.design for group in groups for model in group})
     left = len(np.setdiff1d(known.usable, measured))
-    wanted = min(MORE, left) if count is None else count
+    wanted = min(DESIGNS, left) if count is None else count
     if wanted > left:
         raise DataError(
             f"{wanted} further designs are asked for, and {left} of the results' kits have models "
@@ -55,18 +55,18 @@ def further_designs(
     return chosen if len(chosen) >= LEAST else []
 
 
-def further_kit(
+def follow_up_kit(
     results: Sequence[Result], out: Path, count: int | None = None, report: Report = print
 ) -> dict[str, Any]:
-    """Write a kit of the designs that tell most beside those that are measured.
+    """Write a kit of the most informative designs beside those that were measured.
 
     Nothing is measured here again. The kit has the reference model of the first one, so that all
     can be fitted together.
 
     Args:
-        results: Of one device, that of its own kit first.
-        out: A folder that is not there yet, or empty.
-        count: How many; left out, ten or as many as are left.
+        results: Results of one device, that of its own kit first.
+        out: Folder of the kit, which is not there yet, or empty.
+        count: Number of designs; left out, ten or as many as are left.
         report: Receives progress.
 
     Returns:
@@ -75,11 +75,11 @@ def further_kit(
     Raises:
         UsageError: Results do not go together, no design is left, or the problem has changed.
     """
-    kit, groups = merge(results)
+    kit, groups = combine_results(results)
     problem = references.load_problem(kit.problem, kit.options)
     kits.check(problem, kit.problem, out)
     _check_unchanged(problem, kit)
-    chosen = further_designs(kit, groups, count)
+    chosen = follow_up_designs(kit, groups, count)
     if not chosen:
         raise DataError(
             f"fewer than {LEAST} designs of the results' kits are left that are worth measuring; "

@@ -1,4 +1,4 @@
-"""Several results of one device as one: the first kit's, and those of kits measured later."""
+"""Combine the results of several kits that were measured on one device."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from evonas.runners.kit.formats import Kit, Measured, Result
 from evonas.space import genome_key
 
 
-def merge(results: Sequence[Result]) -> tuple[Kit, list[list[Measured]]]:
-    """Put the designs of all kits into one.
+def combine_results(results: Sequence[Result]) -> tuple[Kit, list[list[Measured]]]:
+    """Combine the designs and the measured models of all kits.
 
     Where a later kit was measured against the same reference model as the first, its times are
     expressed in the first's: what the clock or other work did to the device meanwhile drops out.
 
     Args:
-        results: One or more, of one device.
+        results: One result or more, of one device, the first kit first.
 
     Returns:
-        A kit with all designs, each once, and the measured models of each result, which refer to
-        the designs of that kit.
+        A kit with all designs, each once, and the measured models of each result, whose ``design``
+        is an index of that kit.
 
     Raises:
         DataError: They are not of one device, or their kits do not go together.

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evonas.devices.links import LINKS, Link, link
+from evonas.devices.links import LINKS, Link, parse_link
 from evonas.errors import ConfigError
 
 
 @pytest.mark.parametrize("name", LINKS)
 def test_presets_have_a_source_with_a_year(name):
-    found = link(name)
+    found = parse_link(name)
     assert found.name == name
     assert any(f"20{year:02}" in found.source for year in range(30)) or "3GPP" in found.source
     assert min(found.uplink_mbps, found.round_trip_ms, found.transmit_watts) > 0
@@ -35,7 +35,7 @@ def test_without_a_payload_nothing_crosses(name):
 
 
 def test_a_link_is_given_by_its_numbers():
-    found = link("uplink_mbps=10,round_trip_ms=30")
+    found = parse_link("uplink_mbps=10,round_trip_ms=30")
     assert (found.uplink_mbps, found.round_trip_ms, found.transmit_watts) == (10, 30, 1)
 
 
@@ -53,5 +53,5 @@ def test_a_link_is_given_by_its_numbers():
 )
 def test_a_wrong_link_is_named(text, message):
     with pytest.raises(ConfigError) as raised:
-        link(text)
+        parse_link(text)
     assert message in str(raised.value)

@@ -2,14 +2,14 @@ import math
 
 import pytest
 
-from evonas.devices.presets import DEVICES, Device, device
-from evonas.devices.profile import FORMAT, Profile
+from evonas.devices import store
+from evonas.devices.presets import DEVICES, Device, fitted_device, parse_device
 from evonas.errors import ConfigError
 
 
 @pytest.mark.parametrize("name", DEVICES)
 def test_presets_say_that_they_are_simulated(name):
-    found = device(name)
+    found = parse_device(name)
     assert found.name == name
     assert found.factor > 0
     assert min(found.compute_watts, found.idle_watts) >= 0
@@ -18,7 +18,7 @@ def test_presets_say_that_they_are_simulated(name):
 
 
 def test_a_device_is_given_by_its_numbers():
-    found = device("factor=20, compute_watts=3")
+    found = parse_device("factor=20, compute_watts=3")
     assert (found.factor, found.compute_watts) == (20, 3)
     assert found.idle_watts == DEVICES["this-machine"].idle_watts
     assert "simulated, this machine's time x 20" in str(found)
@@ -40,24 +40,33 @@ def test_a_device_is_given_by_its_numbers():
 )
 def test_a_wrong_device_is_named(text, message):
     with pytest.raises(ConfigError) as raised:
-        device(text)
+        parse_device(text)
     assert message in str(raised.value)
 
 
-def test_fitted_devices_are_where_the_environment_says(tmp_path, monkeypatch):
-    content = {"format": FORMAT, "name": "board", "kinds": {}}
-    Profile(content, {}).save(tmp_path / "lab")
+def test_a_device_that_is_no_preset_is_looked_for(make_profile, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    missing = f"nor fitted in '{store.devices_folder()}'"
     with pytest.raises(ConfigError) as raised:
-        device("board")
-    assert f"nor fitted in '{tmp_path / 'results' / 'devices'}'" in str(raised.value)
+        parse_device("board")
+    assert missing in str(raised.value)
+    store.save(make_profile(), store.EARLIER_FOLDER)
+    with pytest.raises(ConfigError) as raised:
+        parse_device("board")
+    assert f"{missing}; earlier versions kept profiles in 'results/devices'" in str(raised.value)
     monkeypatch.setenv("EVONAS_DEVICES", str(tmp_path / "lab"))
-    assert device("board").profile.content == content
-    monkeypatch.setenv("EVONAS_DEVICES", "~/lab")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert device("board").name == "board"
+    store.save(make_profile(), tmp_path / "lab")
+    with pytest.raises(ConfigError, match="'board' is a fitted device; only load_problem"):
+        parse_device("board")
     with pytest.raises(ConfigError, match="did you mean 'board'"):
-        device("bord")
+        parse_device("bord")
+
+
+def test_a_fitted_device_is_not_simulated():
+    found = fitted_device("board")
+    assert parse_device(found) is found
+    assert not found.simulated
+    assert str(found) == "board: times predicted, powers assumed"
 
 
 @pytest.mark.parametrize("factor", [0, -1, math.nan])
