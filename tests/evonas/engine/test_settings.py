@@ -12,7 +12,8 @@ from evonas.engine.settings import CHANGEABLE, OWN, load_runner, read_settings
 from evonas.errors import RunError
 from evonas.runners.cli.config import Config
 from evonas.runners.cli.main import app
-from evonas.runners.local import ProcessRunner, SerialRunner
+from evonas.runners.processes import ProcessRunner
+from evonas.runners.serial import SerialRunner
 from evonas.surrogates.metric_models import MetricModels
 
 FIELDS = SearchSettings.model_fields
