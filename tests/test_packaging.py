@@ -39,14 +39,22 @@ class Mine(evonas.Problem):
     def evaluate(self, genome, metrics):
         return {{"low": genome["n"], "high": {value}}}
 
-    def export(self, genome, directory):
-        import onnx
-
 if __name__ == "__main__":
     run = evonas.search(Mine(), evaluations=25, runner=sys.argv[1], workers=1, report=len)
     status = run.status()
     print(evonas.__file__, status["evaluated"] - status["failed"])
 """
+
+
+EXPORTING = (
+    MINE
+    + """
+def export(self, genome, directory):
+    import onnx
+
+Mine.export = export
+"""
+)
 
 
 def call(*command, directory, code=0):
@@ -190,13 +198,14 @@ def test_a_script_beside_folders_of_the_same_names_searches(with_ray, tmp_path, 
     assert (tmp_path / "run" / "front.csv").exists()
 
 
-def test_the_core_searches_a_problem_of_ones_own_with_surrogates_and_draws_it(core, tmp_path):
-    (tmp_path / "mine.py").write_text(MINE.format(imports="", value="genome['n'] % 30"))
+def test_the_core_searches_with_surrogates_and_draws_but_does_not_export_models(core, tmp_path):
+    (tmp_path / "mine.py").write_text(EXPORTING.format(imports="", value="genome['n'] % 30"))
     command = [core / "bin/evonas", "search", "mine.py:Mine", "--evaluations", "30", "--out", "run"]
-    out, _ = call(*command, directory=tmp_path, code=2)
+    _, error = call(*command, directory=tmp_path, code=2)
+    assert error.endswith("an export of models needs onnx; pip install 'evonas[vision]'\n")
     assert (tmp_path / "run" / "front.png").exists()
-    out, _ = call(core / "bin/evonas", "status", "run", directory=tmp_path)
-    assert "surrogate" in out
+    out, _ = call(core / "bin/evonas", "status", "run", "--json", directory=tmp_path)
+    assert "spared_share" in out
 
 
 @pytest.mark.parametrize(
