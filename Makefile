@@ -2,7 +2,7 @@ PYTHON ?= python3.11
 SEED ?= 0
 BIN := .venv/bin
 
-.PHONY: setup search test lint clean
+.PHONY: setup search test coverage test-lowest lint clean
 
 setup: .venv/.installed
 
@@ -24,5 +24,18 @@ lint: setup
 test: lint
 	$(BIN)/pytest -n 2
 
+coverage: lint
+	$(BIN)/pytest -n 2 --cov --cov-report=term:skip-covered --cov-report=html
+
+# The lowest releases that pyproject.toml allows; old packages warn of one another.
+test-lowest:
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/pip install --quiet --constraint constraints-lowest.txt torch
+	.venv-lowest/bin/pip install --quiet --constraint constraints-lowest.txt --editable '.[all]' \
+		hypothesis pytest pytest-timeout pytest-xdist
+	.venv-lowest/bin/pytest -n 2 -o filterwarnings=default -m 'not slow' tests/evonas \
+		tests/problems tests/surrogates tests/runners
+	.venv-lowest/bin/pytest -n 0 -o filterwarnings=default tests/runners/test_ray_pool.py
+
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lowest .coverage htmlcov build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -7,6 +7,8 @@ import importlib
 import importlib.util
 import inspect
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +23,37 @@ FILE_MODULE_PREFIX = "evonas_file_"
 """Modules loaded from a file have names that start with this; workers cannot import them."""
 
 
+EXTRAS = {
+    "PIL": "vision",
+    "onnx": "vision",
+    "onnxruntime": "vision",
+    "ray": "ray",
+    "torch": "vision",
+}
+"""Optional packages, by the name they are imported by, and the extra of evonas that brings each."""
+
+
+@contextmanager
+def extras_named(what: str) -> Iterator[None]:
+    """Say which extra brings a package that turns out to be missing.
+
+    Args:
+        what: The subject of the message, which needs the package.
+
+    Raises:
+        PluginError: A package of :data:`EXTRAS` is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        raise PluginError(
+            f"{what} needs {package}; pip install 'evonas[{EXTRAS[package]}]'"
+        ) from error
+
+
 def names(group: Group) -> list[str]:
     """Return the names registered in a group of entry points, sorted."""
     return sorted({point.name for point in entry_points(group=group)})
@@ -33,11 +66,14 @@ def load(group: Group, name: str) -> Any:
         PluginError: The name is unknown, or the plug-in does not load.
     """
     points: dict[str, EntryPoint] = {point.name: point for point in entry_points(group=group)}
+    kind = group.removeprefix("evonas.").removesuffix("s")
     if name not in points:
-        kind = group.removeprefix("evonas.").removesuffix("s")
         raise PluginError(f"unknown {kind} '{name}'{did_you_mean(name, points)}")
     try:
-        return points[name].load()
+        with extras_named(f"the {kind} '{name}'"):
+            return points[name].load()
+    except PluginError:
+        raise
     except Exception as error:
         raise PluginError(
             f"plug-in '{name}' ({points[name].value}) does not load: "
@@ -92,7 +128,10 @@ def _is_problem(value: object) -> bool:
 
 def _load_module(name: str) -> ModuleType:
     try:
-        return importlib.import_module(name)
+        with extras_named(f"module '{name}'"):
+            return importlib.import_module(name)
+    except PluginError:
+        raise
     except Exception as error:
         raise PluginError(
             f"module '{name}' does not import: {type(error).__name__}: {error}"
@@ -116,8 +155,11 @@ def _load_file(path: Path) -> ModuleType:
         # So that the file can import its neighbours, as it could when run as a script.
         sys.path.insert(0, str(path.parent))
     try:
-        spec.loader.exec_module(module)
+        with extras_named(f"'{path}'"):
+            spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
+        if isinstance(error, PluginError):
+            raise
         raise PluginError(f"'{path}' does not load: {type(error).__name__}: {error}") from error
     return module

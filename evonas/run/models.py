@@ -6,7 +6,8 @@ import shutil
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
-from evonas.errors import WorkError
+from evonas.errors import PluginError, WorkError
+from evonas.plugins import extras_named
 from evonas.problem import Problem, Report
 from evonas.run.front import Front
 
@@ -29,6 +30,7 @@ def export_models(models: Path, front: Front, problem: Problem, report: Report) 
         The directories of the members.
 
     Raises:
+        PluginError: A package is missing that an extra of evonas brings.
         WorkError: Some models are wrong or were not written; all others are written first.
     """
     wanted = {models / str(design.id): design for design in front.designs}
@@ -42,9 +44,10 @@ def export_models(models: Path, front: Front, problem: Problem, report: Report) 
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         try:
-            problem.export(design.genes, partial)
+            with extras_named("an export of models"):
+                problem.export(design.genes, partial)
         except Exception as error:
-            if is_full_disk(error):
+            if is_full_disk(error) or isinstance(error, PluginError):
                 raise  # The next design would fare no better.
             shutil.rmtree(partial)
             said = (

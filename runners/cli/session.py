@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 
 from evonas.errors import EvonasError, UsageError, WorkError
+from evonas.plugins import extras_named
 from evonas.problem import Problem
 from evonas.run.front import FORMATS, say_designs
 from evonas.run.run import Run
@@ -170,7 +171,8 @@ def run_app(app: typer.Typer, program: str, arguments: Sequence[str] | None = No
     arguments = [a for a in arguments if a != "--debug"] or ["--help"]
     try:
         command = typer.main.get_command(app)
-        return command.main(args=arguments, prog_name=program, standalone_mode=False) or 0
+        with extras_named(f"'{program} {arguments[0]}'"):
+            return command.main(args=arguments, prog_name=program, standalone_mode=False) or 0
     except Exception as error:
         if debug:
             traceback.print_exc()
@@ -182,10 +184,11 @@ def run_app(app: typer.Typer, program: str, arguments: Sequence[str] | None = No
 def _explain(error: Exception, program: str) -> tuple[str, int]:
     if isinstance(error, EvonasError):
         return str(error), 2 if isinstance(error, UsageError) else 1
-    if isinstance(error, typer.TyperException):
+    if hasattr(error, "format_message"):  # Typer's own exception, or click's in older releases.
         context = getattr(error, "ctx", None)
         where = context.command_path if context else program
-        return f"{error.format_message().rstrip('.')}; see '{where} --help'", error.exit_code
+        code = int(getattr(error, "exit_code", 2))
+        return f"{error.format_message().rstrip('.')}; see '{where} --help'", code
     if isinstance(error, OSError):
         return str(error), 1
     return f"unexpected {type(error).__name__}: {error}; --debug shows where it comes from", 1
