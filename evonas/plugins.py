@@ -22,7 +22,6 @@ Group = Literal["evonas.problems", "evonas.surrogates", "evonas.runners", "evona
 FILE_MODULE_PREFIX = "evonas_file_"
 """Modules loaded from a file have names that start with this; workers cannot import them."""
 
-
 EXTRAS = {
     "PIL": "vision",
     "onnx": "vision",
