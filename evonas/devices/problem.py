@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -61,9 +61,12 @@ class DeviceProblem(Problem):
         options: Mapping[str, object],
     ) -> None:
         self._problem, self._profiles = problem, dict(profiles)
+        self._predicted = {}
         for model, profile in profiles.items():
             _check(problem, model, profile, reference, options)
-        self._predicted = {metric.name: metric for metric in _predicted(problem, profiles)}
+            for metric, cost in _costs(problem, model, profile).items():
+                predictor = CostPredictor(profile, cost)
+                self._predicted[metric] = PredictedMetric(metric, model, predictor)
         self.metrics = [own for metric in problem.metrics for own in self._replaced(metric)]
         self.space, self.objectives = problem.space, problem.objectives
         self.constraints, self.designs = problem.constraints, problem.designs
@@ -195,20 +198,12 @@ def keep_profiles(problem: Problem, folder: Path) -> None:
         store.save(profile, folder)
 
 
-def _predicted(problem: Problem, profiles: Mapping[str, Profile]) -> Iterator[PredictedMetric]:
-    """List the metrics that the profiles of a problem's models predict."""
-    for model, profile in profiles.items():
-        costs = {problem.timed_models[model]: model}
-        if model in problem.model_energies and energy_of(model) in profile.kinds:
-            costs[problem.model_energies[model]] = energy_of(model)
-        for metric, cost in costs.items():
-            unit = profile.kinds[cost].unit
-            if (own := problem.metric(metric).unit) != unit:
-                raise ConfigError(
-                    f"metric '{metric}' has the unit '{own}', and is predicted in {unit} on a "
-                    f"fitted device; give the metric the unit '{unit}'"
-                )
-            yield PredictedMetric(metric, model, CostPredictor(profile, cost))
+def _costs(problem: Problem, model: str, profile: Profile) -> dict[str, str]:
+    """Metrics that a profile predicts for a model -> costs of the profile."""
+    costs = {problem.timed_models[model]: model}
+    if model in problem.model_energies and energy_of(model) in profile.kinds:
+        costs[problem.model_energies[model]] = energy_of(model)
+    return costs
 
 
 def _check(
@@ -225,6 +220,13 @@ def _check(
             f"metric '{name}' is the time of several models, and each is predicted by itself "
             "on a fitted device; give each model a metric of its own"
         )
+    for metric, cost in _costs(problem, model, profile).items():
+        unit = "ms" if cost == model else "mJ"
+        if (own := problem.metric(metric).unit) != unit:
+            raise ConfigError(
+                f"metric '{metric}' has the unit '{own}', and is predicted in {unit} on a fitted "
+                f"device; give the metric the unit '{unit}'"
+            )
     class_name = plugins.class_name
     fitted = [class_name(profile.problem), profile.space, _models_by(problem, profile.options)]
     given = [class_name(reference), problem.space.describe(), _models_by(problem, options)]
