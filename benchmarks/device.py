@@ -1,10 +1,9 @@
 """How well a probe kit makes new devices known, on designs that no probe has seen.
 
-``python -m benchmarks device`` makes a kit of the problem ``digits`` on this machine, which is the
-proxy on one thread. Targets are this machine on one and on two threads, where the kit's
-``measure.py`` runs for real in the Python interpreter that is given, and the two devices of
-:mod:`benchmarks.simulated`. Each is fitted from the probes, then predicts designs that are not
-in the kit, which are measured there too. Writes ``results/device.csv`` and ``results/device.png``.
+A kit of the problem ``digits`` is made on this machine, which is the proxy on one thread. Targets
+are this machine on one and on two threads, where the kit's ``measure.py`` runs for real in the
+Python interpreter that is given, and the two devices of :mod:`benchmarks.simulated`. Each is fitted
+from the probes, then predicts designs that are not in the kit, which are measured there too.
 
 Columns are those of :mod:`benchmarks.transfer`, and ``claimed_error``: what the fit says of
 itself; ``trusted``: its verdict; ``deserved``: what the verdict would be if the held-out designs
@@ -23,12 +22,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmarks import results
 from benchmarks.simulated import DEVICES
 from benchmarks.transfer import WORTH, ridge, score
 from evonas import references
@@ -39,6 +39,9 @@ from evonas.runners.kit.formats import Measured, Result, read_result
 from evonas.space import FloatArray
 from evonas.surrogates.transfer import Intervals, Trust
 from evonas.surrogates.transfer.monotonicity import Calibration
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PROBLEM = "digits"
 OPTIONS = {"device": "this-machine", "server": "this-machine"}
@@ -68,7 +71,6 @@ class Found:
 
 
 def run(
-    out: Path,
     python: str,
     *,
     probes: int = 10,
@@ -77,22 +79,20 @@ def run(
     seconds_per_model: float = 1.0,
     seed: int = 0,
     report: Callable[[str], None] = print,
-) -> dict[str, Any]:
+) -> list[results.Result]:
     """Make devices known from a kit, and compare with what they take for other designs.
 
     Args:
-        out: The directory to write to.
         python: The interpreter that measures, with numpy and onnxruntime.
         probes: Designs in the kit.
         held_out: Designs that the fit is compared on.
         proxy_designs: Designs that the proxy has measured.
-        seconds_per_model: Of ``measure.py``.
-        seed: Of the designs and of the simulated devices' noise.
+        seconds_per_model: How long ``measure.py`` measures a model.
+        seed: Seed of the designs and of the simulated devices' noise.
         report: Told what is going on.
 
     Returns:
-        ``{"interpreter": {...}, "targets": [...], "methods": {...}}``: rows of EvoNAS, and those
-        of the simple methods.
+        A row for each target, kind of model and method.
 
     Raises:
         ConfigError: The interpreter does not run.
@@ -136,14 +136,7 @@ def run(
     table = pd.DataFrame(
         [row for kinds in found.values() for one in kinds.values() for row in one.rows]
     )
-    out.mkdir(parents=True, exist_ok=True)
-    table.to_csv(out / "device.csv", index=False, float_format="%.4g", lineterminator="\n")
-    draw(out / "device.png", found)
-    methods: dict[str, list[dict[str, Any]]] = {}
-    for row in json.loads(table.to_json(orient="records")):
-        kept = {key: value for key, value in row.items() if value is not None}
-        methods.setdefault(row["method"], []).append(kept)
-    return {"interpreter": interpreter, "targets": methods["evonas"], "methods": methods}
+    return [results.Result("device", table, draw(found))]
 
 
 def look_at(python: str) -> dict[str, Any]:
@@ -207,7 +200,7 @@ def part(result: Result, size: int) -> tuple[Result, list[Measured]]:
     """Take a result apart: what it would be for the first designs alone, and all else.
 
     Args:
-        result: Of probes and held-out designs.
+        result: The measurements of probes and held-out designs.
         size: Number of designs that the proxy has measured.
     """
     kit = result.made_from
@@ -293,33 +286,29 @@ def simple_predictions(
     yield "ridge_counts", ridge(counts, costs, others)
 
 
-def draw(path: Path, found: Mapping[str, Mapping[str, Found]]) -> None:
+def draw(found: Mapping[str, Mapping[str, Found]]) -> Figure:
     """Draw predicted against measured times, one panel a target and kind of model."""
-    from matplotlib.figure import Figure
     from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
     kinds = list(next(iter(found.values())))
-    figure = Figure(figsize=(3.4 * len(found), 3.3 * len(kinds)), layout="constrained")
-    panels = figure.subplots(len(kinds), len(found), squeeze=False)
-    for column, (target, of_target) in enumerate(found.items()):
-        for line, kind in enumerate(kinds):
-            axes, one = panels[line][column], of_target[kind]
-            mean = one.predicted.mean
-            ends = np.array([mean - one.predicted.lower, one.predicted.upper - mean])
-            axes.errorbar(one.truth, mean, ends, fmt="o", ms=3, lw=0.7, color="#1a5fb4")
-            limits = 0.7 * min(one.truth.min(), mean.min()), 1.4 * max(one.truth.max(), mean.max())
-            axes.plot(limits, limits, color="#c64600", lw=1)
-            row = one.rows[0]
-            verdict = "trusted" if row["trusted"] else "not trusted"
-            axes.set(xscale="log", yscale="log", xlim=limits, ylim=limits)
-            axes.set(title=f"{target}, {kind}s", xlabel="measured [ms]", ylabel="predicted [ms]")
-            few = (1.0,) if limits[1] > 100 * limits[0] else (1.0, 2.0, 5.0)
-            for axis in (axes.xaxis, axes.yaxis):
-                axis.set_major_locator(LogLocator(subs=few))
-                axis.set_major_formatter(FormatStrFormatter("%g"))
-                axis.set_minor_formatter(NullFormatter())
-            text = f"Spearman {row['spearman']:.3f}\nerror {row['error']:.1f} %\n{verdict}"
-            axes.text(0.04, 0.96, text, transform=axes.transAxes, va="top", fontsize=8)
-            axes.grid(alpha=0.25)
+    figure, panels = results.panels(len(found) * len(kinds), len(found), size=(3.4, 3.3))
+    order = [(target, kind) for kind in kinds for target in found]
+    for axes, (target, kind) in zip(panels, order, strict=True):
+        one = found[target][kind]
+        mean, row = one.predicted.mean, one.rows[0]
+        ends = np.array([mean - one.predicted.lower, one.predicted.upper - mean])
+        axes.errorbar(one.truth, mean, ends, fmt="o", ms=3, lw=0.7)
+        limits = 0.7 * min(one.truth.min(), mean.min()), 1.4 * max(one.truth.max(), mean.max())
+        axes.plot(limits, limits, lw=1)
+        axes.set(xscale="log", yscale="log", xlim=limits, ylim=limits)
+        axes.set(title=f"{target}, {kind}s", xlabel="measured [ms]", ylabel="predicted [ms]")
+        few = (1.0,) if limits[1] > 100 * limits[0] else (1.0, 2.0, 5.0)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(LogLocator(subs=few))
+            axis.set_major_formatter(FormatStrFormatter("%g"))
+            axis.set_minor_formatter(NullFormatter())
+        verdict = "trusted" if row["trusted"] else "not trusted"
+        text = f"Spearman {row['spearman']:.3f}\nerror {row['error']:.1f} %\n{verdict}"
+        axes.text(0.04, 0.96, text, transform=axes.transAxes, va="top", fontsize=8)
     figure.suptitle(f"Designs that no probe has seen, {row['probes']} probes, 90 % intervals")
-    figure.savefig(path, dpi=120)
+    return figure

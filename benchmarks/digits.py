@@ -1,10 +1,8 @@
 """How many evaluations surrogates spare on the digits supernet.
 
-``python -m benchmarks digits`` searches the problem ``digits`` with plain NSGA-II and with
-surrogates, and writes ``results/digits_prune.csv`` and ``results/digits_prune.png``. All searches
-share one trained supernet. A design is measured once for all of them, and each of its times is the
-median of several, so that the noise of timing is the same for both methods and a design has one
-latency.
+The problem ``digits`` is searched with plain NSGA-II and with surrogates. All searches share one
+trained supernet. A design is measured once for all of them, and each of its times is the median of
+several, so that the noise of timing is the same for both methods and a design has one latency.
 
 The objectives are scaled to the ideal and nadir point of the front of everything that was
 evaluated, and hypervolume is that with the reference point 1.1 in every objective, as a share of
@@ -13,19 +11,18 @@ that front's.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.volume import curve, scale
+from benchmarks import product, results
+from benchmarks.volume import curve, evaluations_until, scale
 from evonas import references
-from evonas.engine.api import search
 from evonas.errors import WorkError
 from evonas.evaluation import evaluate
 from evonas.pareto import non_dominated
@@ -36,6 +33,9 @@ from evonas.run.journal import Journal
 from evonas.run.run import Run
 from evonas.runners.serial import SerialRunner
 from evonas.space import FloatArray, genome_key
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TIMINGS = 3
 """How often a design is timed; the medians count."""
@@ -87,7 +87,7 @@ class LookingUp(SerialRunner):
     Args:
         problem: Prepared.
         measured: What is known.
-        settings: Of :class:`evonas.runners.serial.SerialRunner`.
+        settings: See :class:`evonas.runners.serial.SerialRunner`.
     """
 
     def __init__(self, problem: Problem, *, measured: Measured, **settings: Any) -> None:
@@ -121,7 +121,7 @@ def shares(runs: Sequence[FloatArray]) -> list[FloatArray]:
 
 
 def run(
-    out: Path,
+    runs: Path,
     *,
     seeds: int = 3,
     evaluations: int = 400,
@@ -129,27 +129,24 @@ def run(
     options: Mapping[str, object] | None = None,
     problem: str = "digits",
     report: Report = print,
-) -> dict[str, Any]:
-    """Compare, and write ``digits_prune.csv`` and ``digits_prune.png``.
+) -> list[results.Result]:
+    """Compare plain NSGA-II and EvoNAS.
 
     Args:
-        out: Folder to write to; made if it is not there. The searches are kept in ``runs`` below
-            it.
+        runs: The directory in which the searches are kept.
         seeds: Searches of each method.
-        evaluations: Of plain NSGA-II.
+        evaluations: Evaluations of plain NSGA-II.
         budget: Evaluations of EvoNAS.
-        options: Of the problem.
+        options: Options of the problem.
         problem: What is searched.
         report: Told of every search.
 
     Returns:
-        ``seeds``, a row for each: shares of the hypervolume that plain NSGA-II has at ``budget``
-        and in the end (``plain_at_budget``, ``plain_at_end``) and EvoNAS at ``budget``
-        (``evonas_at_budget``); the evaluations that EvoNAS ``needed`` for what plain NSGA-II has
-        in the end, ``None`` if that is more than its budget; wall ``seconds`` of both, as if each
-        had measured all of its designs itself; and what the surrogates were worth. Then
-        ``seeds_reached``, and ``needed``, the median in which a seed that does not reach it counts
-        its budget.
+        A row a seed: shares of the hypervolume that plain NSGA-II has at the budget of EvoNAS and
+        in the end (``plain_at_budget``, ``plain_at_end``) and EvoNAS (``evonas_at_budget``); the
+        evaluations that EvoNAS ``needed`` for what plain NSGA-II has in the end, missing if that
+        is more than its ``budget``; wall ``seconds`` of both, as if each had measured all of its
+        designs itself; and what the surrogates were worth.
 
     Raises:
         UsageError: An option is wrong.
@@ -160,63 +157,49 @@ def run(
     made = references.load_problem(problem, options)
     made.prepare(report)
     measured = Measured(made)
-    runs: dict[tuple[str, int], tuple[Run, FloatArray, float]] = {}
+    ended: dict[tuple[str, int], tuple[Run, FloatArray, float]] = {}
     for seed in range(seeds):
         for method, limit in {"plain": evaluations, "evonas": budget}.items():
-            directory = out / "runs" / "digits_prune" / f"{method}-{seed}"
-            shutil.rmtree(directory, ignore_errors=True)
+            directory = runs / "digits_prune" / f"{method}-{seed}"
             before, start = measured.seconds, time.perf_counter()
-            ended = search(
+            run = product.search(
                 made,
+                directory,
                 evaluations=limit,
                 seed=seed,
-                asynchronous=False,
                 surrogate=None if method == "plain" else "default",
                 runner=partial(LookingUp, measured=measured),
-                out=directory,
                 reference=problem,
                 options=options,
-                report=lambda text: None,
             )
-            if ended.meta["state"] == "stopped":
-                raise WorkError(f"the search {directory.name} was stopped; nothing was compared")
             seconds = time.perf_counter() - start - (measured.seconds - before)
-            found = Journal.read(directory).evaluations()
+            with Journal.read(directory) as journal:
+                found = journal.evaluations()
             seconds += sum(evaluation.seconds for evaluation in found)
-            runs[method, seed] = ended, _costs(made, found), seconds
+            ended[method, seed] = run, _costs(made, found), seconds
             report(f"{method}, seed {seed}: {seconds:.0f} s; {len(measured)} designs measured")
-    curves = dict(zip(runs, shares([costs for _, costs, _ in runs.values()]), strict=True))
+    curves = dict(zip(ended, shares([costs for _, costs, _ in ended.values()]), strict=True))
     rows = []
     for seed in range(seeds):
-        (_, _, plain_seconds), (ended, _, own_seconds) = runs["plain", seed], runs["evonas", seed]
         plain, own = curves["plain", seed], curves["evonas", seed]
-        reached = np.flatnonzero(own >= plain[-1] - 1e-12)
-        status = ended.status()
+        status = ended["evonas", seed][0].status()
         rows.append(
             {
                 "seed": seed,
                 "plain_at_budget": plain[:budget][-1],
                 "plain_at_end": plain[-1],
                 "evonas_at_budget": own[-1],
-                "needed": int(reached[0]) + 1 if len(reached) else None,
-                "plain_seconds": plain_seconds,
-                "evonas_seconds": own_seconds,
+                "budget": budget,
+                "needed": evaluations_until(own, plain[-1]),
+                "plain_seconds": ended["plain", seed][2],
+                "evonas_seconds": ended["evonas", seed][2],
                 "pruned": status["pruned"],
                 "wrong_prune_rate": status["wrong_prune_rate"],
                 **{f"spearman.{name}": r for name, r in status["spearman"].items()},
             }
         )
-    out.mkdir(parents=True, exist_ok=True)
     table = pd.DataFrame(rows).astype({"needed": "Int64"})
-    table.to_csv(out / "digits_prune.csv", index=False, float_format="%.5g", lineterminator="\n")
-    draw(out / "digits_prune.png", curves, seeds)
-    return {
-        "evaluations": evaluations,
-        "budget": budget,
-        "seeds": rows,
-        "seeds_reached": sum(row["needed"] is not None for row in rows),
-        "needed": float(np.median([row["needed"] or budget for row in rows])),
-    }
+    return [results.Result("digits_prune", table, draw(curves, seeds))]
 
 
 def _costs(problem: Problem, evaluations: Sequence[Evaluation]) -> FloatArray:
@@ -227,24 +210,16 @@ def _costs(problem: Problem, evaluations: Sequence[Evaluation]) -> FloatArray:
     return costs
 
 
-def draw(path: Path, curves: Mapping[tuple[str, int], FloatArray], seeds: int) -> None:
+def draw(curves: Mapping[tuple[str, int], FloatArray], seeds: int) -> Figure:
     """Draw the curves of both methods, one panel a seed."""
-    from matplotlib.figure import Figure
-
-    columns = min(3, seeds)
-    rows = -(-seeds // columns)
-    figure = Figure(figsize=(4.2 * columns, 3.4 * rows), layout="constrained")
-    top = [own[-1] for own in curves.values()]
-    for seed in range(seeds):
-        axes = figure.add_subplot(rows, columns, seed + 1)
+    figure, panels = results.panels(seeds, columns=3, size=(4.2, 3.4))
+    lowest = min(curve[-1] for curve in curves.values())
+    for seed, axes in enumerate(panels):
         for method, title in TITLES.items():
             own = curves[method, seed]
             axes.plot(np.arange(1, len(own) + 1), own, label=title)
-        axes.axhline(curves["plain", seed][-1], color="#9aa0a6", lw=1, ls="--")
-        axes.set(
-            title=f"seed {seed}", xlabel="evaluations", ylabel="share of hypervolume",
-            ylim=(1 - 4 * (1 - min(top)), 1.0) if min(top) < 1 else None,
-        )  # fmt: skip
-        axes.grid(alpha=0.25)
-    axes.legend(loc="lower right")
-    figure.savefig(path, dpi=120)
+        results.draw_mark(axes, float(curves["plain", seed][-1]))
+        axes.set(title=f"seed {seed}", xlabel="evaluations", ylabel="share of hypervolume")
+        axes.set(ylim=(1 - 4 * (1 - lowest), 1.0) if lowest < 1 else None)
+    panels[-1].legend(loc="lower right", frameon=False)
+    return figure

@@ -8,23 +8,24 @@ machine may be shared, and in wall time, which includes waiting for the disk.
 
 from __future__ import annotations
 
-import cProfile
-import pstats
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evonas.engine.api import search
+from benchmarks import results
+from evonas import search
 from evonas.errors import UsageError
 from evonas.problem import Metric, Objective, Problem, Report
 from evonas.space import Genome, Real, Space
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 GENES = 10
 
@@ -32,17 +33,6 @@ POPULATION = 100
 
 WINDOWS = 10
 """Parts of a run that are timed for themselves, to see whether the cost grows."""
-
-PROFILED = 1000
-"""Evaluations of the further search that tells where the time goes."""
-
-PARTS = {
-    "ask": ("nsga2.py", "ask"),
-    "tell": ("nsga2.py", "tell"),
-    "snapshot": ("nsga2.py", "state"),
-    "journal": ("journal.py", "commit"),
-}
-"""Part of the engine -> the file and the function that do it."""
 
 
 class Clock:
@@ -144,60 +134,40 @@ ENGINES: Mapping[str, Engine] = {
 
 
 def run(
-    out: Path,
     evaluations: int = 20_000,
     optuna_evaluations: int = 500,
     seed: int = 0,
     report: Report = print,
-) -> pd.DataFrame:
-    """Time the engines, and write ``engine.csv``, ``engine_parts.csv`` and ``engine.png``.
+) -> list[results.Result]:
+    """Time the engines.
 
     Args:
-        out: Folder to write to; made if it is not there.
-        evaluations: Of EvoNAS and pymoo.
-        optuna_evaluations: Of Optuna, which takes far longer.
-        seed: Of the searches.
+        evaluations: Evaluations of EvoNAS and of pymoo.
+        optuna_evaluations: Evaluations of Optuna, which takes far longer.
+        seed: Seed of the searches.
         report: Told what is going on.
 
     Returns:
-        One row an engine: ``evaluations``, and in milliseconds an evaluation ``cpu_ms``,
-        ``wall_ms``, and the processor time in the first and last tenth, ``first_cpu_ms`` and
-        ``last_cpu_ms``.
+        A row for every tenth of each engine's run, with processor and wall time in milliseconds an
+        evaluation (``cpu_ms``, ``wall_ms``).
+
+    Raises:
+        UsageError: Optuna is not installed.
     """
     import pandas as pd
 
-    try:
-        import optuna  # noqa: F401
-    except ImportError:
-        raise UsageError(
-            "'bench engine' compares with Optuna; install it with: pip install 'evonas[bench]'"
-        ) from None
-    out.mkdir(parents=True, exist_ok=True)
-    rows, summary = [], []
+    if find_spec("optuna") is None:
+        raise UsageError("'engine' compares with Optuna; pip install 'evonas[bench]'")
+    rows = []
     for name, engine in ENGINES.items():
         count = optuna_evaluations if engine is with_optuna else evaluations
         report(f"{name}: {count} evaluations")
         with tempfile.TemporaryDirectory() as folder:
             clock = Clock(count)
             engine(clock, count, seed, Path(folder))
-        found = _windows(name, clock)
-        rows += found
-        summary.append(
-            {
-                "engine": name,
-                "evaluations": count,
-                "cpu_ms": float(np.mean([row["cpu_ms"] for row in found])),
-                "wall_ms": float(np.mean([row["wall_ms"] for row in found])),
-                "first_cpu_ms": found[0]["cpu_ms"],
-                "last_cpu_ms": found[-1]["cpu_ms"],
-            }
-        )
+        rows += _windows(name, clock)
     table = pd.DataFrame(rows)
-    table.to_csv(out / "engine.csv", index=False, float_format="%.4f")
-    shares = parts(min(PROFILED, evaluations), seed)
-    shares.to_csv(out / "engine_parts.csv", index=False, float_format="%.3f")
-    _draw(out / "engine.png", table)
-    return pd.DataFrame(summary)
+    return [results.Result("engine", table, draw(table))]
 
 
 def _windows(name: str, clock: Clock) -> list[dict[str, Any]]:
@@ -212,46 +182,15 @@ def _windows(name: str, clock: Clock) -> list[dict[str, Any]]:
     ]
 
 
-def parts(evaluations: int = PROFILED, seed: int = 0) -> pd.DataFrame:
-    """Tell which parts of EvoNAS's engine take the time, from a profile of a short search.
-
-    Returns:
-        Columns ``part`` and ``share`` (of all time, from 0 to 1).
-    """
-    import pandas as pd
-
-    profile = cProfile.Profile()
-    with tempfile.TemporaryDirectory() as folder, profile:
-        with_evonas(Clock(evaluations), evaluations, seed, Path(folder))
-    stats: Any = pstats.Stats(profile)
-    shares = {
-        part: sum(
-            entry[3]
-            for (path, _, function), entry in stats.stats.items()
-            if function == name and Path(path).name == file and "evonas" in Path(path).parts
-        )
-        / stats.total_tt
-        for part, (file, name) in PARTS.items()
-    }
-    shares["everything else"] = 1.0 - sum(shares.values())
-    return pd.DataFrame({"part": list(shares), "share": list(shares.values())})
-
-
-def _draw(path: Path, table: pd.DataFrame) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.0, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+def draw(table: pd.DataFrame) -> Figure:
+    """Draw the processor time of an evaluation over the course of each engine's run."""
+    figure, (axes,) = results.panels(1, columns=1, size=(7.0, 4.2))
     for name, part in table.groupby("engine", sort=False):
         axes.plot(part["evaluations"], part["cpu_ms"], marker="o", ms=4, label=str(name))
-    axes.axhline(5.0, color="#9aa0a6", lw=1, ls="--")
+    results.draw_mark(axes, 5.0)
     axes.set(
         xscale="log", yscale="log", xlabel="evaluations", ylabel="processor time a step [ms]",
         title=f"What the engine costs: no-op problem, steady state, population {POPULATION}",
     )  # fmt: skip
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
-    figure.savefig(path, dpi=150)
+    return figure

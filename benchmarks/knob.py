@@ -1,24 +1,21 @@
 """What the width knob does: cost, latency and accuracy over 16 knob values.
 
-``python -m benchmarks.knob`` writes ``results/knob.csv`` and ``results/knob.png`` for the
-smallest, a middle and the largest architecture on digits, and prints how linear (R^2 of the
-least-squares line) and how monotone (Spearman's rank correlation) each quantity is in the knob.
+Measured on digits, for the smallest, a middle and the largest architecture. A quantity is as linear
+in the knob as R^2 of the least-squares line says, and as monotone as Spearman's rank correlation.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from evonas.errors import EvonasError
+from benchmarks import results
 from evonas.problem import Report
 from evonas.problems.split_cnn import datasets, weights
 from evonas.problems.split_cnn.architecture import Architecture, SupernetConfig, largest, smallest
@@ -31,6 +28,7 @@ from evonas.problems.split_cnn.training import TrainingSettings
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 VALUES = 16
 """Knob values, evenly from the narrowest width to 1."""
@@ -53,8 +51,6 @@ QUANTITIES = {
 COSTS = ("macs", "params", "payload_bytes", "latency_ms")
 """The quantities that should be linear in the knob."""
 
-COLOURS = ("#1a5fb4", "#c64600", "#2e8b57")
-
 
 def architectures(config: SupernetConfig) -> dict[str, Architecture]:
     """The smallest, a middle and the largest architecture, at full width."""
@@ -62,16 +58,16 @@ def architectures(config: SupernetConfig) -> dict[str, Architecture]:
     return {"smallest": smallest(config, 1.0), "middle": middle, "largest": largest(config)}
 
 
-def run(out: Path, seed: int = 0, report: Report = print) -> pd.DataFrame:
-    """Measure the knob, and write ``knob.csv`` and ``knob.png``.
+def run(seed: int = 0, report: Report = print) -> list[results.Result]:
+    """Measure the knob.
 
     Args:
-        out: Folder to write to; made if it is not there.
-        seed: Of the training and of the order of the latency measurements.
+        seed: Seed of the training and of the order of the latency measurements.
         report: Told what is going on.
 
     Returns:
-        One row for each architecture and quantity, with columns ``r2`` and ``spearman``.
+        One row for each architecture and width, with every quantity; and how linear and how
+        monotone these are, see :func:`fit`.
     """
     import pandas as pd
 
@@ -107,22 +103,22 @@ def run(out: Path, seed: int = 0, report: Report = print) -> pd.DataFrame:
                 }
             )
     table = pd.DataFrame(rows)
-    summary = summarise(table)
-    out.mkdir(parents=True, exist_ok=True)
-    table.to_csv(out / "knob.csv", index=False, float_format="%.6g")
-    _draw(out / "knob.png", table, summary)
-    return summary
+    return [results.Result("knob", table, draw(table)), results.Result("knob_fit", fit(table))]
 
 
-def summarise(table: pd.DataFrame) -> pd.DataFrame:
-    """Compute how linear and how monotone each quantity is in the knob."""
+def fit(table: pd.DataFrame) -> pd.DataFrame:
+    """Compute how linear and how monotone each quantity is in the knob.
+
+    Returns:
+        One row for each architecture and quantity, with columns ``r2`` and ``spearman``.
+    """
     import pandas as pd
 
     rows = []
     for name, part in table.groupby("architecture", sort=False):
         for quantity in QUANTITIES:
             r2 = part["knob"].corr(part[quantity]) ** 2
-            spearman = part["knob"].rank().corr(part[quantity].rank())
+            spearman = part["knob"].corr(part[quantity], method="spearman")
             rows.append((name, quantity, r2, spearman))
     return pd.DataFrame(rows, columns=["architecture", "quantity", "r2", "spearman"])
 
@@ -141,35 +137,31 @@ def _latencies(
     return [float(latency) for latency in np.median(rounds, axis=0)]
 
 
-def _draw(path: Path, table: pd.DataFrame, summary: pd.DataFrame) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def draw(table: pd.DataFrame) -> Figure:
+    """Draw every quantity over the knob."""
     from matplotlib.ticker import EngFormatter
 
-    figure = Figure(figsize=(13, 7.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = zip(figure.subplots(2, 3).flat, QUANTITIES.items(), strict=True)
-    for axes, (quantity, label) in panels:
-        parts = table.groupby("architecture", sort=False)
-        for colour, (name, part) in zip(COLOURS, parts, strict=True):
+    summary = fit(table)
+    figure, panels = results.panels(len(QUANTITIES), columns=3, size=(4.6, 3.6))
+    for axes, (quantity, label) in zip(panels, QUANTITIES.items(), strict=True):
+        for name, part in table.groupby("architecture", sort=False):
             knob, values = part["knob"].to_numpy(), part[quantity].to_numpy()
+            dots = axes.scatter(knob, values, s=24, lw=0, label=name, zorder=3)
             # Costs with the least-squares line, the rest joined up.
             line = np.polyval(np.polyfit(knob, values, 1), knob) if quantity in COSTS else values
-            axes.plot(knob, line, color=colour, lw=1, alpha=0.6)
-            axes.scatter(knob, values, s=24, color=colour, lw=0, label=name, zorder=3)
+            axes.plot(knob, line, color=dots.get_facecolor()[0], lw=1, alpha=0.6)
         axes.set_title(label, loc="left", fontsize=11)
-        axes.set_title(_found(summary, quantity), loc="right", fontsize=9, color="#5f6368")
+        axes.set_title(_found(summary, quantity), loc="right", fontsize=8, color="#5f6368")
         axes.set_xlabel("width knob")
         if table[quantity].max() > 1000:
             axes.yaxis.set_major_formatter(EngFormatter(sep=" "))
         if quantity in COSTS:
             axes.set_ylim(bottom=0)
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
-    figure.suptitle("The width knob at 16 values: three architectures of one supernet, digits")
-    figure.savefig(path, dpi=150)
+    results.legend_below(figure, columns=3)
+    figure.suptitle(
+        f"The width knob at {VALUES} values: three architectures of one supernet, digits"
+    )
+    return figure
 
 
 def _found(summary: pd.DataFrame, quantity: str) -> str:
@@ -179,20 +171,3 @@ def _found(summary: pd.DataFrame, quantity: str) -> str:
         return rf"$R^2 \geq$ {math.floor(1000 * found['r2'].min()) / 1000:.3f}"
     ranks = ", ".join(f"{value:+.2f}" for value in found["spearman"])
     return f"Spearman {ranks}"
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description="Measure what the width knob does.")
-    parser.add_argument("--out", type=Path, default=Path("results"))
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
-    try:
-        summary = run(options.out, options.seed)
-    except EvonasError as error:
-        raise SystemExit(str(error)) from error
-    print(summary.round(4).to_string(index=False))
-
-
-if __name__ == "__main__":
-    main()

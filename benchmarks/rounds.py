@@ -1,115 +1,114 @@
 """How long a round of a search with surrogates takes: to propose, to predict and to choose.
 
-``python -m benchmarks rounds --table TABLE`` follows one search of a table, where evaluations take
-no time, and writes ``results/rounds.csv`` and ``results/rounds.png``. Time is that of the
-processor, on one thread, as the machine may be shared.
+One search of a table is followed, where evaluations take no time. Time is that of the processor, on
+one thread, as the machine may be shared.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from itertools import islice
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
 
-from benchmarks.prune_methods import Oracle, evonas, table_problem
-from evonas.engine.settings import INITIAL_DESIGNS as OPENING
-from evonas.engine.settings import OFFSPRING as BATCH
+from benchmarks import product, results
+from benchmarks.tabular import table_problem
 from evonas.errors import DataError
-from evonas.problem import Report
+from evonas.problem import Problem, Report
+from evonas.records import Evaluation
+from evonas.runners.serial import SerialRunner
 from evonas.surrogates.ensemble import choice_rows
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
-LATEST = 20
-"""Rounds that tell how long one takes with so many designs known."""
+
+class Timed(SerialRunner):
+    """Evaluates in this process, and notes when.
+
+    Args:
+        problem: Prepared.
+        ends: Gets the batch of every evaluation, and the processor time at its end.
+        settings: See :class:`evonas.runners.serial.SerialRunner`.
+    """
+
+    def __init__(self, problem: Problem, *, ends: list[tuple[int, float]], **settings: Any) -> None:
+        super().__init__(problem, **settings)
+        self._ends = ends
+
+    def wait(self, timeout: float | None = None) -> list[Evaluation]:
+        finished = super().wait(timeout)
+        self._ends += [(one.candidate.batch, time.process_time()) for one in finished]
+        return finished
 
 
 def run(
     table: Path,
-    out: Path,
     maximise: str,
     minimise: str,
     genes: Sequence[str] = (),
     budget: int = 1000,
     seed: int = 0,
     report: Report = print,
-) -> pd.DataFrame:
-    """Time every round of a search, and write ``rounds.csv`` and ``rounds.png``.
+) -> list[results.Result]:
+    """Time every round of a search but the first, in which nothing is predicted.
 
     Args:
-        table: Of NAS-Bench-201 cells, unless ``genes`` says otherwise.
-        out: The directory to write to; made if it is not there.
+        table: NAS-Bench-201 cells, unless ``genes`` says otherwise.
         maximise: A column.
         minimise: A column.
         genes: The gene columns of a table of any kind.
         budget: Evaluations of the search.
-        seed: Of the search.
+        seed: Seed of the search.
         report: Told what is going on.
 
     Returns:
-        One row for rounds of either kind, with a new plan of the models and without: ``rounds``;
-        ``seconds``, the median of the latest 20; and ``most_seconds``, of all.
+        One row a round: how many designs are ``known`` at its beginning, the ``seconds`` that it
+        takes, and whether the models make their choices anew (``plan``).
 
     Raises:
         DataError: The table cannot be read, lacks a column, or has no more designs than a search
             begins with.
+        WorkError: The search was stopped.
     """
     import pandas as pd
 
-    oracle = Oracle(table_problem(table, maximise, minimise, genes))
-    if len(oracle.genomes) <= OPENING:
-        raise DataError(
-            f"table '{table}' has {len(oracle.genomes)} designs, all in the opening batch; "
-            f"it must have more than {OPENING}"
-        )
+    problem = table_problem(table, maximise, minimise, genes)
     report(f"a search of {budget} evaluations, {maximise} and {minimise}")
-    rows = []
-    with threadpool_limits(1):
-        order, known, planned_on, start = evonas(oracle, seed), 0, 0, time.process_time()
-        while known < budget:
-            done = len(list(islice(order, BATCH if known else OPENING)))
-            if not done:
-                break
-            end, plan = time.process_time(), choice_rows(known)
-            # The opening is chosen without models.
-            if known:
-                rows.append((known, end - start, plan != planned_on))
-            known, planned_on, start = known + done, plan, end
-    found = pd.DataFrame(rows, columns=["known", "seconds", "plan"])
-    out.mkdir(parents=True, exist_ok=True)
-    found.to_csv(out / "rounds.csv", index=False, float_format="%.4f", lineterminator="\n")
-    _draw(out / "rounds.png", found, f"{maximise} / {minimise}")
-    return pd.DataFrame(
-        {
-            "plan": plan,
-            "rounds": len(some),
-            "seconds": some["seconds"].tail(LATEST).median(),
-            "most_seconds": some["seconds"].max(),
-        }
-        for plan, some in found.groupby("plan")
-    )
+    ends: list[tuple[int, float]] = []
+    with threadpool_limits(1), TemporaryDirectory() as folder:
+        product.search(
+            problem,
+            Path(folder),
+            evaluations=budget,
+            seed=seed,
+            surrogate="default",
+            runner=partial(Timed, ends=ends),
+        )
+    batches = pd.DataFrame(ends, columns=["batch", "end"]).groupby("batch")["end"]
+    if len(batches) < 2:
+        raise DataError(
+            f"table '{table}' has {len(ends)} designs, all in the first batch; it must have more"
+        )
+    known = batches.size().cumsum().to_numpy()[:-1]
+    plans = pd.Series([choice_rows(int(designs)) for designs in known])
+    seconds = batches.last().diff().to_numpy()[1:]
+    found = pd.DataFrame({"known": known, "seconds": seconds, "plan": plans.diff() != 0})
+    return [results.Result("rounds", found, draw(found, f"{maximise} / {minimise}"))]
 
 
-def _draw(path: Path, found: pd.DataFrame, title: str) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.0, 4.2), layout="constrained")
-    axes = figure.add_subplot()
+def draw(found: pd.DataFrame, title: str) -> Figure:
+    """Draw the time of every round over the number of designs known."""
+    figure, (axes,) = results.panels(1, columns=1, size=(7.0, 4.2))
     for plan, some in found.groupby("plan"):
-        label = "models are planned anew" if plan else "models are fitted to what is new"
+        label = "the choices of the models are made anew" if plan else "models are fitted to what is new"
         axes.scatter(some["known"], some["seconds"], s=14, label=label)
-    axes.set(
-        xlabel="designs known",
-        ylabel="processor time a round [s]",
-        ylim=(0, None),
-        title=f"Choosing {BATCH} designs: {title}",
-    )
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.set(xlabel="designs known", ylabel="processor time a round [s]", ylim=(0, None))
+    axes.set(title=f"Choosing the next designs: {title}")
     axes.legend(frameon=False)
-    figure.savefig(path, dpi=150)
+    return figure

@@ -16,14 +16,16 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import ray
 
-from evonas.engine.api import search
-from evonas.errors import UsageError
+from benchmarks import results
+from evonas import search
+from evonas.errors import UsageError, WorkError
 from evonas.problem import Metric, Objective, Problem, Report
 from evonas.runners.ray.cluster import joined
 from evonas.runners.ray.pool import RayRunner
@@ -31,6 +33,7 @@ from evonas.space import FloatArray, Genome, Real, Space
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 MEDIAN_SECONDS, SIGMA = 1.0, 0.8
 
@@ -62,7 +65,7 @@ class Sleeping(Problem):
 
     Args:
         folder: See :func:`work`.
-        seconds: Likewise.
+        seconds: Median time of an evaluation.
     """
 
     space = Space(*(Real(f"x{i}", 0.0, 1.0) for i in range(GENES)))
@@ -151,38 +154,36 @@ def busy_share(times: FloatArray, workers: int) -> float:
 
 
 def run(
-    out: Path,
     workers: Sequence[int] = WORKERS,
     evaluations: int = 20,
     seed: int = 0,
     seconds: float = MEDIAN_SECONDS,
     report: Report = print,
-) -> pd.DataFrame:
-    """Measure, and write ``scale.csv`` and ``scale.png``.
+) -> list[results.Result]:
+    """Measure how busy workers are kept.
 
     Args:
-        out: Folder to write to; made if it is not there.
         workers: Numbers of workers to try.
-        evaluations: For each worker.
-        seed: Of the searches.
+        evaluations: Evaluations for each worker.
+        seed: Seed of the searches.
         seconds: Median time of an evaluation.
         report: Told what is going on.
 
     Returns:
         One row a mode and number of workers, with ``busy`` (from 0 to 1), ``seconds`` (from the
         first beginning of an evaluation to the last end) and ``evaluations``.
+
+    Raises:
+        UsageError: Optuna is not installed.
     """
     import pandas as pd
 
-    try:
-        import optuna
-    except ImportError:
-        raise UsageError(
-            "'bench scale' compares with Optuna; install it with: pip install 'evonas[bench]'"
-        ) from None
+    if find_spec("optuna") is None:
+        raise UsageError("'scale' compares with Optuna; pip install 'evonas[bench]'")
+    import optuna
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
-    out.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     with joined(None, None, cpus=max(workers), store_bytes=0, threads=1):
         for count, (name, mode) in itertools.product(workers, MODES.items()):
@@ -191,7 +192,7 @@ def run(
                 mode(count, wanted, seed, folder, seconds)
                 times = _read(Path(folder))
             if len(times) != wanted:
-                raise RuntimeError(f"{name} made {len(times)} evaluations instead of {wanted}")
+                raise WorkError(f"{name} made {len(times)} evaluations instead of {wanted}")
             rows.append(
                 {
                     "mode": name,
@@ -204,9 +205,7 @@ def run(
             report(f"{name}, {count} workers: {rows[-1]['busy']:.1%} busy")
             _wait_for_room(max(workers))
     table = pd.DataFrame(rows)
-    table.to_csv(out / "scale.csv", index=False, float_format="%.4f")
-    _draw(out / "scale.png", table)
-    return table
+    return [results.Result("scale", table, draw(table))]
 
 
 def _read(folder: Path) -> FloatArray:
@@ -224,24 +223,18 @@ def _wait_for_room(cpus: int) -> None:
         time.sleep(0.2)
 
 
-def _draw(path: Path, table: pd.DataFrame) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.0, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+def draw(table: pd.DataFrame) -> Figure:
+    """Draw the busy share over the number of workers."""
+    figure, (axes,) = results.panels(1, columns=1, size=(7.0, 4.2))
     for name, part in table.groupby("mode", sort=False):
         axes.plot(part["workers"], 100 * part["busy"], marker="o", ms=5, label=str(name))
-    axes.axhline(95.0, color="#9aa0a6", lw=1, ls="--")
+    results.draw_mark(axes, 95.0)
     axes.set_xscale("log", base=2)
     counts = sorted(set(table["workers"]))
     axes.set_xticks(counts, [str(count) for count in counts])
     axes.set(
         xlabel="workers", ylabel="busy share of the workers [%]", ylim=(0, 102),
-        title="Evaluations of uneven length: median 1 s, sigma 0.8",
+        title=f"Evaluations of uneven length: median {MEDIAN_SECONDS:g} s, sigma {SIGMA:g}",
     )  # fmt: skip
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
-    figure.savefig(path, dpi=150)
+    return figure

@@ -69,8 +69,8 @@ class Simulated:
 
 
 DEVICES = {
-    "dear_pointwise": Simulated({"dense": 1.0, "pointwise": 6.0, "depthwise": 1.0}),
-    "dear_depthwise": Simulated({"dense": 1.0, "pointwise": 1.0, "depthwise": 30.0}),
+    "slow_pointwise": Simulated({"dense": 1.0, "pointwise": 6.0, "depthwise": 1.0}),
+    "slow_depthwise": Simulated({"dense": 1.0, "pointwise": 1.0, "depthwise": 30.0}),
 }
 
 

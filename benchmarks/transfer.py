@@ -1,7 +1,6 @@
 """How well costs carry over to devices of which a few designs are measured.
 
-``python -m benchmarks transfer --table TABLE`` holds target devices out, predicts them from
-few probes and the proxies, and writes ``results/transfer.csv`` and ``results/transfer.png``.
+Target devices are held out, and predicted from few probes and the proxies.
 
 Figures are over all designs of the table: Spearman's and Kendall's rank correlation; ``error``,
 the mean absolute percentage error of the predicted cost (ms, not ranks) over designs that cost at
@@ -16,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -24,16 +23,20 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau, spearmanr
 from sklearn.linear_model import RidgeCV
 
+from benchmarks import results
+from benchmarks.joint import predict_jointly
 from evonas.errors import ConfigError, DataError, did_you_mean
 from evonas.problems.nasbench201 import EDGES, NASBench201
 from evonas.problems.once_for_all import GENES, OnceForAll
 from evonas.problems.table import TableProblem, read_table
-from evonas.problems.table_genes import is_float
 from evonas.run.diagnostics import spearman
 from evonas.space import FloatArray
-from evonas.surrogates.transfer import JointPredictor, Transfer, problem_views
+from evonas.surrogates.transfer import Transfer, problem_views
 from evonas.surrogates.transfer.monotonicity import Calibration
 from evonas.surrogates.transfer.probes import worth_probing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TARGETS = ("raspi4", "fpga", "eyeriss", "pi5_litert")
 PROBES = (5, 10, 20, 40)
@@ -64,10 +67,10 @@ def load(
     """Read a table whose costs are columns ``METRIC.DEVICE``.
 
     Args:
-        table: A CSV or Parquet file; one with the edges of NAS-Bench-201 cells is seen as such.
+        table: A CSV or Parquet file; cells of NAS-Bench-201 and networks of Once-for-All are known
+            by their columns.
         metric: What to carry over.
-        genes: The columns that describe a design; left out, all of text or whole numbers with at
-            most 100 values that are no cost, of any metric, on one of the devices.
+        genes: The columns that describe a design, in a table of another kind.
         others: Further costs, by the whole names of their columns; those it lacks are left out.
 
     Raises:
@@ -95,24 +98,17 @@ def load(
             "complete; that of a target must be"
         )
     problem: TableProblem
-    if set(EDGES) <= set(frame.columns) and not genes:
+    if genes:
+        problem = TableProblem(table, genes=genes, minimise=objective, repeats="mean")
+    elif set(EDGES) <= set(frame.columns):
         problem = NASBench201(table, minimise=objective)
-    elif set(GENES) <= set(frame.columns) and not genes:
+    elif set(GENES) <= set(frame.columns):
         problem = OnceForAll(table, minimise=objective)
     else:
-        endings = tuple(f".{device}" for device in costs)
-        found = genes or [
-            str(name)
-            for name, column in frame.items()
-            if not (is_float(column) or name in columns or str(name).endswith(endings))
-            and 1 < column.nunique() <= 100
-        ]
-        if not found:
-            raise DataError(
-                f"no column of table '{table}' looks like a gene; set genes to those that describe "
-                "a design"
-            )
-        problem = TableProblem(table, genes=found, minimise=objective, repeats="mean")
+        raise DataError(
+            f"table '{table}' holds neither cells of NAS-Bench-201 nor networks of Once-for-All; "
+            "set genes to the columns that describe a design"
+        )
     genomes = frame[list(problem.space.names)].to_dict("records")
     return Table(problem_views(problem, genomes), costs)  # type: ignore[arg-type]
 
@@ -219,15 +215,13 @@ def compare(
             yield {**row, "method": name, **score(predicted, costs, None)}
     features = np.hstack(list(transfer.views.values()))
     anchors = np.array(chosen)
-    joint = JointPredictor().fit(features, transfer.proxy_costs, anchors, rng)
-    predicted = joint.predict(features, costs[anchors])
+    predicted = predict_jointly(features, transfer.proxy_costs, anchors, costs[anchors], rng)
     row = {"target": target, "probes": k, "way": "chosen", "method": "joint"}
     yield {**row, **score(predicted, costs, None)}
 
 
 def run(
     table: str,
-    out: Path,
     *,
     targets: Sequence[str] = (),
     proxies: Sequence[str] = (),
@@ -238,36 +232,28 @@ def run(
     seed: int = 0,
     name: str = "transfer",
     report: Callable[[str], None] = print,
-) -> dict[str, Any]:
-    """Compare methods on every target, and write ``NAME.csv`` and ``NAME.png``.
+) -> list[results.Result]:
+    """Compare methods on every target.
 
     Args:
         table: See :func:`load`.
-        out: The directory to write to.
         targets: Devices; left out, the usual ones of the NAS-Bench-201 table. The whole name of a
             column (``energy_mj.pi5_litert``) carries that over from the proxies' metric.
         proxies: Devices; left out, all that are no targets and not of a target's family.
-        probes: How many, to try.
+        probes: Numbers of probes to try.
         draws: Random choices of probes beside the one that EvoNAS makes.
         metric: What to carry over.
         genes: See :func:`load`.
-        seed: Of the draws.
-        name: Of the files.
+        seed: Seed of the draws.
+        name: Name of the result.
         report: Told of every finished target.
 
     Returns:
-        ``{"targets": [...], "methods": {...}}``: rows of EvoNAS with its chosen probes, and those
-        of every method and way to choose probes, means over draws.
+        A row for each target, number of probes, method and way to choose probes, means over draws.
 
     Raises:
-        UsageError: The table, a device, a number of probes or where to write is wrong.
+        UsageError: The table, a device or a number of probes is wrong.
     """
-    if not name or Path(name).name != name or "\\" in name:
-        raise ConfigError(f"name is '{name}'; it must be that of a file, and out its folder")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"the folder '{out}' cannot be made: {error.strerror}") from error
     targets = targets or TARGETS
     data = load(table, metric, genes, targets)
     devices = [str(device) for device in data.costs]
@@ -312,16 +298,7 @@ def run(
             report(json.dumps({key: found[0][key] for key in ("target", "probes", "spearman")}))
     keys = ["target", "probes", "method", "way"]
     summary = pd.DataFrame(rows).groupby(keys, sort=False).mean(numeric_only=True).reset_index()
-    summary.to_csv(out / f"{name}.csv", index=False, float_format="%.4g", lineterminator="\n")
-    draw(out / f"{name}.png", summary)
-    records = json.loads(summary.to_json(orient="records"))
-    methods: dict[str, list[dict[str, Any]]] = {}
-    for record in records:
-        label = f"{record['method']}_{record['way']}"
-        methods.setdefault(label, []).append(
-            {key: value for key, value in record.items() if value is not None}
-        )
-    return {"targets": methods["evonas_chosen"], "methods": methods}
+    return [results.Result(name, summary, draw(summary))]
 
 
 def _check_measured(costs: pd.Series, least: int, role: str, table: str) -> None:
@@ -333,16 +310,12 @@ def _check_measured(costs: pd.Series, least: int, role: str, table: str) -> None
         )
 
 
-def draw(path: Path, summary: pd.DataFrame) -> None:
+def draw(summary: pd.DataFrame) -> Figure:
     """Draw rank correlation over the number of probes, one panel a target."""
-    from matplotlib.figure import Figure
-
     targets = list(summary["target"].unique())
     columns = min(4, len(targets))
-    lines = -(-len(targets) // columns)
-    figure = Figure(layout="constrained")
-    for place, target in enumerate(targets, start=1):
-        axes = figure.add_subplot(lines, columns, place)
+    figure, panels = results.panels(len(targets), columns, size=(3.4, 2.6))
+    for axes, target in zip(panels, targets, strict=True):
         part = summary[summary["target"] == target]
         for (method, way), curve in part.groupby(["method", "way"], sort=False):
             # Calibrated or not, a proxy ranks designs alike.
@@ -354,10 +327,6 @@ def draw(path: Path, summary: pd.DataFrame) -> None:
         axes.set(title=target, xlabel="probes", ylabel="Spearman", xscale="log")
         axes.set_xticks(sorted(part["probes"].unique()), sorted(part["probes"].unique()))
         axes.minorticks_off()
-        axes.grid(alpha=0.25)
-    handles, labels = figure.axes[0].get_legend_handles_labels()
     # As many labels beside one another as panels: more are cut off.
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
-    labelled = -(-len(labels) // columns)
-    figure.set_size_inches(3.4 * columns, 2.6 * lines + 0.2 * labelled)
-    figure.savefig(path, dpi=120)
+    results.legend_below(figure, columns)
+    return figure

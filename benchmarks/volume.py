@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from evonas.pareto import hypervolume
+from evonas.pareto import hypervolume, non_dominated
 from evonas.space import FloatArray
 
 REFERENCE = 1.1
-"""In every objective, of costs scaled to the ideal and nadir point."""
+"""Reference point in every objective, of costs scaled to the ideal and nadir point."""
 
 
 def scale(costs: FloatArray, front: FloatArray) -> FloatArray:
@@ -36,10 +36,21 @@ def curve(costs: FloatArray) -> FloatArray:
     [0.1, 0.1, 0.19, 0.19]
     """
     reference = np.full(costs.shape[1], REFERENCE)
-    front, volumes = np.empty((0, costs.shape[1])), [0.0]
+    front, volume, volumes = np.empty((0, costs.shape[1])), 0.0, []
     for cost in costs:
-        volumes.append(volumes[-1])
-        if (cost < reference).all() and not (front <= cost).all(axis=1).any():
-            front = np.vstack([front[~(front >= cost).all(axis=1)], cost])
-            volumes[-1] = hypervolume(front, reference)
-    return np.array(volumes[1:])
+        if (cost < reference).all():
+            front = np.vstack([front, cost])
+            front = front[non_dominated(front)]
+            volume = hypervolume(front, reference)
+        volumes.append(volume)
+    return np.array(volumes)
+
+
+def evaluations_until(curve: FloatArray, share: float) -> int | None:
+    """Count the evaluations until a share of the hypervolume is reached; ``None`` if it never is.
+
+    >>> evaluations_until(np.array([0.5, 0.8, 0.9]), 0.8), evaluations_until(np.array([0.5]), 0.8)
+    (2, None)
+    """
+    reached = np.flatnonzero(curve >= share - 1e-12)
+    return int(reached[0]) + 1 if len(reached) else None

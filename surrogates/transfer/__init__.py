@@ -43,7 +43,6 @@ All but P, y and c are without a unit. Where the equations come from:
 
 from evonas.surrogates.transfer.assessment import Trust
 from evonas.surrogates.transfer.inputs import Views, problem_views
-from evonas.surrogates.transfer.joint import JointPredictor
 from evonas.surrogates.transfer.monotonicity import Monotonicity, check_monotonicity
 from evonas.surrogates.transfer.predictor import Intervals, Predictor
 from evonas.surrogates.transfer.proxy_model import ProxyModel
@@ -51,7 +50,6 @@ from evonas.surrogates.transfer.transfer import Transfer
 
 __all__ = [
     "Intervals",
-    "JointPredictor",
     "Monotonicity",
     "Predictor",
     "ProxyModel",

@@ -8,7 +8,7 @@ from evonas.problems.split_cnn import weights
 from evonas.problems.split_cnn.supernet import Supernet
 
 
-def test_the_summary_of_known_curves():
+def test_the_fit_of_known_curves():
     x = np.linspace(0, 1, 16)
     curves = {
         "macs": 3 * x + 1,
@@ -18,7 +18,7 @@ def test_the_summary_of_known_curves():
         "validation_loss": -(x**3),
         "validation_accuracy": np.tile([0.0, 1.0, 1.0, 0.0], 4),
     }
-    summary = knob.summarise(pd.DataFrame({"architecture": "one", "knob": x, **curves}))
+    summary = knob.fit(pd.DataFrame({"architecture": "one", "knob": x, **curves}))
     found = summary.set_index("quantity")
     assert found.loc["macs", "r2"] == pytest.approx(1)
     assert found.loc["params", "spearman"] == pytest.approx(-1)
@@ -30,7 +30,7 @@ def test_the_summary_of_known_curves():
     assert found.loc["validation_accuracy", "spearman"] == pytest.approx(0, abs=0.1)
 
 
-def test_the_bench_writes_its_table_and_figure(tmp_path, monkeypatch):
+def test_the_bench_measures_every_width(tmp_path, monkeypatch):
     monkeypatch.setenv("EVONAS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(knob, "VALUES", 4)
     monkeypatch.setattr(knob, "LATENCY_ROUNDS", 1)
@@ -40,11 +40,11 @@ def test_the_bench_writes_its_table_and_figure(tmp_path, monkeypatch):
 
     monkeypatch.setattr(weights, "load_or_train", untrained)
     lines = []
-    summary = knob.run(tmp_path / "out", report=lines.append)
-    table = pd.read_csv(tmp_path / "out" / "knob.csv")
+    found, fit = knob.run(report=lines.append)
+    table = found.table
     assert len(table) == 3 * 4
-    assert set(table["architecture"]) == set(summary["architecture"])
+    assert set(table["architecture"]) == set(fit.table["architecture"])
     assert (table.groupby("architecture")["macs"].diff().dropna() > 0).all()
     assert (table["latency_ms"] > 0).all()
-    assert (tmp_path / "out" / "knob.png").read_bytes().startswith(b"\x89PNG")
+    assert len(found.figure.axes) == len(knob.QUANTITIES)
     assert len(lines) == 3

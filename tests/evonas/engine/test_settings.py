@@ -4,6 +4,7 @@ import inspect
 import json
 
 import pytest
+from evonas.runners.local import ProcessRunner, SerialRunner
 from typer.main import get_command
 
 import evonas
@@ -12,7 +13,6 @@ from evonas.engine.settings import CHANGEABLE, OWN, load_runner, read_settings
 from evonas.errors import RunError
 from evonas.runners.cli.config import Config
 from evonas.runners.cli.main import app
-from evonas.runners.local import ProcessRunner, SerialRunner
 from evonas.surrogates.metric_models import MetricModels
 
 FIELDS = SearchSettings.model_fields

@@ -1,20 +1,18 @@
-"""A surrogate that is told most of a table, to tell what a better one could gain."""
+"""A surrogate that knows most of a table: how much a better one could gain."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from xgboost import XGBRegressor
 
+from benchmarks.tabular import Tabular
 from evonas.space import FloatArray, Genome
 from evonas.surrogates.encoding import metric_groups
 from evonas.surrogates.initial_design import initial_design
-
-if TYPE_CHECKING:
-    from benchmarks.prune_methods import Oracle
 
 FOLDS = 5
 
@@ -40,7 +38,7 @@ QUANTILES: dict[str, Any] = {
 }
 
 
-class Informed:
+class OracleSurrogate:
     """An :class:`evonas.protocols.Surrogate` whose trees know four fifths of all designs.
 
     Each design is predicted by trees that were fitted without it, and nothing is learnt while
@@ -48,14 +46,14 @@ class Informed:
     way; the deviation is the root mean square error of designs of which that is similar.
 
     Args:
-        oracle: The whole table.
-        seed: Of the folds and the trees.
+        tabular: The whole table.
+        seed: Seed of the folds and the trees.
     """
 
-    def __init__(self, oracle: Oracle, seed: int) -> None:
-        problem, genomes = oracle.problem, oracle.genomes
+    def __init__(self, tabular: Tabular, seed: int) -> None:
+        problem, genomes = tabular.problem, tabular.genomes
         self._problem = problem
-        self._row = oracle.row
+        self._row = tabular.row
         self._known: dict[str, tuple[FloatArray, FloatArray]] = {}
         folds = PredefinedSplit(np.random.default_rng(seed).permutation(len(genomes)) % FOLDS)
         mean_trees = XGBRegressor(**MEANS, random_state=seed)
