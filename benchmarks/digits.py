@@ -221,5 +221,5 @@ def draw(curves: Mapping[tuple[str, int], FloatArray], seeds: int) -> Figure:
         results.draw_mark(axes, float(curves["plain", seed][-1]))
         axes.set(title=f"seed {seed}", xlabel="evaluations", ylabel="share of hypervolume")
         axes.set(ylim=(1 - 4 * (1 - lowest), 1.0) if lowest < 1 else None)
-    panels[-1].legend(loc="lower right", frameon=False)
+    results.legend_below(figure, columns=2)
     return figure

@@ -69,7 +69,7 @@ def run(
 
     Returns:
         One row a round: how many designs are ``known`` at its beginning, the ``seconds`` that it
-        takes, and whether the models get a new ``plan``.
+        takes, and whether the models make their choices anew (``plan``).
 
     Raises:
         DataError: The table cannot be read, lacks a column, or has no more designs than a search
@@ -106,7 +106,9 @@ def draw(found: pd.DataFrame, title: str) -> Figure:
     """Draw the time of every round over the number of designs known."""
     figure, (axes,) = results.panels(1, columns=1, size=(7.0, 4.2))
     for plan, some in found.groupby("plan"):
-        label = "models are planned anew" if plan else "models are fitted to what is new"
+        label = "models are fitted to what is new"
+        if plan:
+            label = "the choices of the models are made anew"
         axes.scatter(some["known"], some["seconds"], s=14, label=label)
     axes.set(xlabel="designs known", ylabel="processor time a round [s]", ylim=(0, None))
     axes.set(title=f"Choosing the next designs: {title}")

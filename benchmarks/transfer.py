@@ -29,6 +29,7 @@ from evonas.errors import ConfigError, DataError, did_you_mean
 from evonas.problems.nasbench201 import EDGES, NASBench201
 from evonas.problems.once_for_all import GENES, OnceForAll
 from evonas.problems.table import TableProblem, read_table
+from evonas.run.diagnostics import spearman
 from evonas.space import FloatArray
 from evonas.surrogates.transfer import Transfer, problem_views
 from evonas.surrogates.transfer.monotonicity import Calibration
@@ -170,13 +171,6 @@ def ridge(counts: FloatArray, costs: FloatArray, others: FloatArray) -> FloatArr
     return predicted
 
 
-def spearman(left: FloatArray, right: FloatArray) -> float:
-    """Spearman's rank correlation; 0 where one side is constant."""
-    if np.ptp(left) == 0 or np.ptp(right) == 0:
-        return 0.0
-    return float(spearmanr(left, right).statistic)
-
-
 def score(
     predicted: FloatArray, costs: FloatArray, inside: NDArray[np.bool_] | None
 ) -> dict[str, Any]:
@@ -184,7 +178,7 @@ def score(
     relative = np.abs(predicted / costs - 1)
     worth = costs >= WORTH * np.median(costs)
     return {
-        "spearman": spearman(predicted, costs),
+        "spearman": float(spearman(predicted, costs)),
         "kendall": float(kendalltau(predicted, costs).statistic),
         "error": 100 * float(relative[worth].mean()),
         "median_error": 100 * float(np.median(relative)),

@@ -1,7 +1,7 @@
 import numpy as np
 
 from benchmarks.joint import predict_jointly
-from benchmarks.transfer import spearman
+from evonas.run.diagnostics import spearman
 
 
 def test_a_joint_model_needs_the_anchors_only():

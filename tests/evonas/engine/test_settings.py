@@ -4,6 +4,7 @@ import inspect
 import json
 
 import pytest
+from evonas.runners.local import ProcessRunner, SerialRunner
 from typer.main import get_command
 
 import evonas
