@@ -2,7 +2,7 @@ PYTHON ?= python3.11
 SEED ?= 0
 BIN := .venv/bin
 
-.PHONY: setup search test coverage test-lowest lint clean
+.PHONY: setup search test coverage test-lowest lint docs clean
 
 setup: .venv/.installed
 
@@ -21,6 +21,9 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+docs: setup
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --fresh-env docs docs/_build/html
+
 test: lint
 	$(BIN)/pytest -n 2
 
@@ -38,4 +41,4 @@ test-lowest:
 	.venv-lowest/bin/pytest -n 0 -o filterwarnings=default tests/runners/test_ray_pool.py
 
 clean:
-	rm -rf .venv .venv-lowest .coverage htmlcov build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lowest .coverage htmlcov build docs/_build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
