@@ -4,7 +4,6 @@ import inspect
 import json
 
 import pytest
-from evonas.runners.local import ProcessRunner, SerialRunner
 from typer.main import get_command
 
 import evonas
