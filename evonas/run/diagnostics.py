@@ -32,7 +32,7 @@ def surrogate_report(
     moment. The rate is estimated from audits: pruned designs that were evaluated all the same.
 
     Args:
-        description: Description of the problem, see :meth:`evonas.problem.Problem.describe`.
+        description: Description of the problem, see :meth:`evonas.Problem.describe`.
         candidates: Candidates of the run, with their verdicts.
         evaluations: Evaluations of the run, and its free designs, which are not counted.
 

@@ -40,7 +40,7 @@ class Front:
     """The best trade-offs of a run.
 
     Args:
-        description: Description of the problem, see :meth:`evonas.problem.Problem.describe`.
+        description: Description of the problem, see :meth:`evonas.Problem.describe`.
         designs: Members, from best to worst in the first objective, then in the others.
     """
 
@@ -194,7 +194,7 @@ def make_tracker(description: Mapping[str, Any], first: int) -> FrontTracker:
     """Make the tracker whose hypervolume a run reports.
 
     Args:
-        description: Description of the problem, see :meth:`evonas.problem.Problem.describe`.
+        description: Description of the problem, see :meth:`evonas.Problem.describe`.
         first: Number of designs in the first batch, from which the hypervolume's box is made.
     """
     references = [
