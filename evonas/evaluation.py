@@ -20,12 +20,12 @@ from evonas.records import Evaluation, Status, Task
 
 
 def evaluate(problem: Problem, task: Task, attempts: int = 1) -> Evaluation:
-    """Evaluate a task and say how it went.
+    """Evaluate a task.
 
     Args:
         problem: The prepared problem.
-        task: What to measure.
-        attempts: How often the task has been started, this time included.
+        task: The task.
+        attempts: Number of times that the task was started, this time included.
 
     Returns:
         An evaluation that is ``ok`` with a finite value for every metric that was asked for,

@@ -301,7 +301,7 @@ class Problem(ABC):
 
         Args:
             model: Name of a timed model.
-            genome: In canonical form.
+            genome: The design, in canonical form.
 
         Returns:
             ``None`` if only the model's time says so, which is 0 without the model. On a fitted

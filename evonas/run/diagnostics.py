@@ -120,11 +120,11 @@ def _accuracy(
 def spearman(first: FloatArray, second: FloatArray) -> FloatArray:
     """Spearman's rank correlation along the last axis; 0 where one of the two is constant.
 
-    :func:`scipy.stats.spearmanr` warns of what is constant, and takes no pairs of rows.
+    Unlike :func:`scipy.stats.spearmanr`, it takes pairs of rows and allows constant ones.
 
     Args:
-        first: Shape (..., n).
-        second: Same shape.
+        first: Values, shape (..., n).
+        second: Other values, of the same shape.
 
     Returns:
         Array of shape (...).

@@ -7,6 +7,7 @@ from evonas.acquisition.gate import SurrogateGate
 from evonas.acquisition.posterior import PosteriorModel
 from evonas.records import Candidate, Decision, Prediction, Verdict
 from evonas.space import genome_key
+from tests.evonas.searches import OPTIONS, SERIAL, Fragile, Mixed, fake
 
 
 class Oracle:
@@ -121,3 +122,20 @@ def fill():
             model.observe([Evaluation(Candidate(number, genome, 0), status, values)])
 
     return observe
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(tmp_path_factory):
+    """The directory of a search that nothing interrupted."""
+    directory = tmp_path_factory.mktemp("uninterrupted") / "run"
+    evonas.search(Fragile(), out=directory, runner=fake(), **OPTIONS)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory):
+    """A run with all files of its front."""
+    out = tmp_path_factory.mktemp("front") / "run"
+    run = evonas.search(Mixed(), evaluations=150, seed=1, out=out, **SERIAL)
+    run.export(["csv", "json", "parquet", "png"])
+    return run

@@ -11,16 +11,16 @@ from evonas.problems.nasbench201 import (
 )
 
 
-def test_readings_of_a_graph():
+def test_variants_of_a_graph():
     rng = np.random.default_rng(0)
     cells = [dict(zip(EDGES, rng.choice(OPERATIONS, 6).tolist(), strict=True)) for _ in range(300)]
     views = NASBench201.views(None, cells)
     one_hot = {
-        reading: views[f"edges:{reading}"].reshape(-1, 6, 5)
-        for reading in ("whole", "reaching", "live", "summed", "folded")
+        variant: views[f"edges:{variant}"].reshape(-1, 6, 5)
+        for variant in ("whole", "reaching", "live", "summed", "folded")
     }
-    for reading, edges in one_hot.items():
-        operations = views[f"operations:{reading}"]
+    for variant, edges in one_hot.items():
+        operations = views[f"operations:{variant}"]
         assert (edges.sum(axis=1) == operations[:, :-1]).all()
         assert (operations[:, -1] == edges.any(axis=(1, 2))).all()
     assert (one_hot["whole"].sum(axis=2) == 1).all()

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from evonas.runners.evaluate import evaluate
 
 import evonas
 from evonas import Integer, Metric, Objective, Space, Status, Task
@@ -14,6 +13,7 @@ from evonas.derived import all_values
 from evonas.devices import store
 from evonas.devices.problem import DeviceProblem, keep_profiles
 from evonas.devices.profile import Profile
+from evonas.evaluation import evaluate
 from evonas.testing.problem import ProblemSuite
 
 
