@@ -19,6 +19,7 @@ class Noisy(Problem):
     space = Space(Integer("x", 0, 9))
     metrics = (Metric("size"), Metric("latency_ms", "ms"))
     objectives = (Objective("size"), Objective("latency_ms"))
+    timed_models = {"whole": "latency_ms"}  # noqa: RUF012
 
     def __init__(self):
         self.calls = []
