@@ -38,7 +38,7 @@ test-lowest:
 		hypothesis pytest pytest-timeout pytest-xdist
 	.venv-lowest/bin/pytest -n 2 -o filterwarnings=default -m 'not slow' tests/evonas \
 		tests/problems tests/surrogates tests/runners
-	.venv-lowest/bin/pytest -n 0 -o filterwarnings=default tests/runners/test_ray_pool.py
+	.venv-lowest/bin/pytest -n 0 -o filterwarnings=default tests/runners/ray/test_pool.py
 
 clean:
 	rm -rf .venv .venv-lowest .coverage htmlcov build docs/_build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -147,7 +147,8 @@ def _write(profile: Profile, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{profile.name}.json"
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **profile.arrays)
+    # numpy below 2.1 would take an argument allow_pickle for one more array.
+    np.savez(buffer, **profile.arrays)  # type: ignore[arg-type]
     packed = buffer.getvalue()
     content = {**profile.model_dump(), "arrays": hashlib.sha256(packed).hexdigest()}
     content["checksum"] = _checksum(content)

@@ -19,7 +19,7 @@ from ray.scripts.scripts import cli as ray_cli
 from evonas import Run
 from evonas.runners.cli.main import app
 
-FOLDER = Path(__file__).parents[2] / "runners" / "cluster"
+FOLDER = Path(__file__).parents[3] / "runners" / "cluster"
 RAY_UP = ["own_machines.yaml", "aws.yaml"]
 RECIPES = [*RAY_UP, "kuberay.yaml", "slurm.sh"]
 
