@@ -1,5 +1,6 @@
 """How ``make docs`` builds these pages; https://www.sphinx-doc.org/en/master/usage/configuration.html."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,19 @@ html_theme = "furo"
 html_title = f"EvoNAS {release}"
 html_copy_source = False
 
+
+def setup(app):
+    """Write default values as in the code, so that Sphinx can read the whole signature."""
+    written = {"<built-in function print>": "print", "Ellipsis": "..."}
+
+    def tidy(app, what, name, obj, options, arguments, returns):
+        for text, code in written.items():
+            arguments = arguments and arguments.replace(text, code)
+        return arguments, returns
+
+    app.connect("autodoc-process-signature", tidy)
+
+
 # typer writes the reference of the command line.
 page = HERE / "reference" / "command_line.md"
 words = ["--name", "evonas", "--title", "The command line", "--output", page]
@@ -46,3 +60,10 @@ subprocess.run(
     check=True,
     stdout=subprocess.DEVNULL,
 )
+# Options and examples as code.
+text = re.sub(
+    r"`[^`]*`|(?<=Example: ).+|--[\w-]+",
+    lambda found: found[0] if found[0].startswith("`") else f"`{found[0]}`",
+    page.read_text(encoding="utf-8"),
+)
+page.write_text(text, encoding="utf-8")
