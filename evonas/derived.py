@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from graphlib import TopologicalSorter
 
 import numpy as np
 
-from evonas.problem import Metric, Problem
+from evonas.errors import ProblemError
+from evonas.evaluation import describe_exception
+from evonas.problem import Metric, Problem, problem_name
 from evonas.space import FloatArray, Genome
 
 
@@ -39,14 +43,39 @@ def add_derived(problem: Problem, values: Mapping[str, FloatArray]) -> dict[str,
         values: Metric -> array of shape (n,), in the metric's unit.
 
     Returns:
-        ``values`` and every derived metric whose parts are all there.
+        ``values`` and every derived metric whose parts are all there; NaN for a design of several
+        of which the problem cannot derive it.
+
+    Raises:
+        ProblemError: The problem cannot derive a metric of a single design.
     """
     found = dict(values)
     for metric in derivation_order(problem):
-        parts = metric.derived_from
-        if parts and all(part in found for part in parts):
-            derived = problem.derive(metric.name, {part: found[part] for part in parts})
-            found[metric.name] = np.asarray(derived, dtype=float)
+        parts = {part: found[part] for part in metric.derived_from if part in found}
+        if parts and len(parts) == len(metric.derived_from):
+            found[metric.name] = _derived(problem, metric.name, parts)
+    return found
+
+
+def _derived(problem: Problem, metric: str, parts: Mapping[str, FloatArray]) -> FloatArray:
+    """Derive one metric; of several designs, those that have no value get NaN."""
+    designs = len(next(iter(parts.values())))
+    try:
+        derived = np.asarray(problem.derive(metric, parts), dtype=float)
+        if derived.shape != (designs,):
+            raise ValueError(f"it returned shape {derived.shape} for parts of shape ({designs},)")
+        return derived
+    except Exception as error:
+        if designs == 1:
+            raise ProblemError(
+                f"problem '{problem_name(problem)}' cannot derive '{metric}': "
+                f"{describe_exception(error)}"
+            ) from error
+    found = np.full(designs, np.nan)
+    for row in range(designs):
+        with suppress(ProblemError):
+            one = {part: values[row : row + 1] for part, values in parts.items()}
+            found[row] = _derived(problem, metric, one)[0]
     return found
 
 
@@ -59,10 +88,18 @@ def add_derived_values(problem: Problem, values: Mapping[str, float]) -> dict[st
 
     Returns:
         ``values`` and every derived metric whose parts are all there.
+
+    Raises:
+        ProblemError: The problem cannot derive a metric, or derives a value that is not finite.
     """
     arrays = {name: np.array([value]) for name, value in values.items()}
-    derived = add_derived(problem, arrays)
-    return {name: values[name] if name in values else float(a[0]) for name, a in derived.items()}
+    found = {name: float(array[0]) for name, array in add_derived(problem, arrays).items()}
+    for name, value in found.items():
+        if not math.isfinite(value):
+            raise ProblemError(
+                f"problem '{problem_name(problem)}' derives {value} for '{name}'; it must be finite"
+            )
+    return found | dict(values)
 
 
 def all_values(problem: Problem, genome: Genome) -> dict[str, float]:

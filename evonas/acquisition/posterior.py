@@ -207,10 +207,12 @@ class PosteriorModel:
         means, deviations = propagate(self._problem, self._metrics, means, deviations)
         found: list[Pairs | None] = [None] * len(genomes)
         for column, row in enumerate(there):
-            found[row] = [
+            pairs = [
                 (float(means[name][column]), float(deviations[name][column]))
                 for name in self._metrics
             ]
+            if np.isfinite(pairs).all():  # A derived metric may have no value there.
+                found[row] = pairs
         return found
 
     def _known(self, genome: Genome) -> dict[str, float] | None:

@@ -140,8 +140,8 @@ class FreeDesigns:
         for constraint in self._problem.constraints:
             value = values[constraint.metric]
             feasible &= (constraint.lower <= value) & (value <= constraint.upper)
+        feasible &= np.isfinite(np.column_stack(list(values.values()))).all(axis=1)
         costs = np.column_stack([o.sign * values[o.metric] for o in self._problem.objectives])
-        feasible &= np.isfinite(costs).all(axis=1)
         own = np.flatnonzero(feasible)
         together = np.vstack([front, costs[own]])
         _, firsts = np.unique(together, axis=0, return_index=True)

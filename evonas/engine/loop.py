@@ -16,6 +16,7 @@ from evonas.derived import add_derived_values
 from evonas.engine.free import FreeDesigns
 from evonas.engine.interrupt import StopRequest
 from evonas.engine.settings import SearchSettings
+from evonas.errors import ProblemError
 from evonas.memory import Memory
 from evonas.problem import Problem, judge
 from evonas.protocols import Gate, Optimizer, Runner
@@ -347,7 +348,10 @@ class Search:
         known = self._memory.recall(evaluation.candidate.genome)
         sources = {m: source for m, (source, _) in known.items() if m not in evaluation.values}
         values = {m: known[m][1] for m in sources} | dict(evaluation.values)
-        values = add_derived_values(self._problem, values)
+        try:
+            values = add_derived_values(self._problem, values)
+        except ProblemError as failure:
+            return replace(evaluation, values={}, status=Status.FAILED, error=str(failure)), {}
         error = judge(self._problem, values)
         status = Status.INFEASIBLE if error else Status.OK
         return replace(evaluation, values=values, status=status, error=error), sources

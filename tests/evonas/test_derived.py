@@ -97,3 +97,50 @@ def test_a_problem_that_does_not_say_how_is_named():
 
     with pytest.raises(ProblemError, match="'Silent' does not say how 'total' is derived"):
         all_values(Silent(), {"x": 0.5})
+
+
+class Partial(Chain):
+    """A chain whose total is not known of every design."""
+
+    objectives = (Objective("square"), Objective("first"))
+
+    def derive(self, metric, parts):
+        if metric == "total" and (parts["first"] > 0.7).any():
+            raise ValueError("too long a part")
+        return super().derive(metric, parts)
+
+
+@pytest.mark.parametrize("surrogate", [False, True])
+def test_a_design_of_which_a_metric_cannot_be_derived_fails_and_the_search_goes_on(surrogate):
+    run = evonas.search(
+        Partial(), evaluations=24, population=8, surrogate=surrogate, runner="serial",
+        report=lambda line: None,
+    )  # fmt: skip
+    status = run.status()
+    assert status["evaluated"] == 24
+    errors = {e.error for e in run._journal.evaluations() if e.status == "failed"}
+    assert 0 < status["failed"] < 24
+    assert all("cannot derive 'total': ValueError: too long a part" in error for error in errors)
+
+
+def test_of_several_designs_those_without_a_value_are_told_apart():
+    parts = {"first": np.array([0.5, 0.9, 0.7]), "second": np.ones(3)}
+    total = add_derived(Partial(), parts)["total"]
+    assert np.array_equal(total, [1.5, np.nan, 1.7], equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (lambda total: total.sum(), r"'square': ValueError: it returned shape \(\) for parts of"),
+        (lambda total: "much", "'square': ValueError: could not convert"),
+        (lambda total: total + np.inf, "derives inf for 'square'; it must be finite"),
+    ],
+)
+def test_what_derive_returns_is_checked(returned, message):
+    class Wrong(Chain):
+        def derive(self, metric, parts):
+            return returned(parts["total"]) if metric == "square" else super().derive(metric, parts)
+
+    with pytest.raises(ProblemError, match=message):
+        all_values(Wrong(), {"x": 0.5})
