@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from evonas.devices.links import LINKS
+from evonas.devices.presets import DEVICES
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ROOMS = "evonas|problems|surrogates|runners|benchmarks|tests|docs|results"
@@ -53,3 +56,14 @@ def test_the_rows_of_the_front_in_the_readme_are_of_the_front_in_the_picture():
     shown = re.findall(r"^\| ([\d.]+) \| ([\d.]+) \| (\d+) \| (\d+) \|", readme, re.MULTILINE)
     assert len(shown) == 3
     assert set(shown) <= front
+
+
+def test_the_guide_lists_every_preset_and_every_link():
+    guide = (ROOT / "docs/guides/devices.md").read_text(encoding="utf-8")
+    devices = re.findall(r"^\| `([\w-]+)`.*\| ([\d.]+) \|$", guide, re.MULTILINE)
+    assert dict(devices) == {name: f"{d.factor:g}" for name, d in DEVICES.items()}
+    row = r"^\| `([\w.-]+)`.* \| ([\d.]+) Mbit/s \| ([\d.]+) ms \|$"
+    links = {name: numbers for name, *numbers in re.findall(row, guide, re.MULTILINE)}
+    assert links == {
+        name: [f"{link.uplink_mbps:g}", f"{link.round_trip_ms:g}"] for name, link in LINKS.items()
+    }

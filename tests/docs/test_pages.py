@@ -38,7 +38,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PAGES = [page for page in PAGES if page.name != "command_line.md"]  # It is generated.
 
-ELSEWHERE = (".venv/bin/pytest", "git", "kubectl", "pip", "ray", "sbatch")
+ELSEWHERE = (".venv/bin/pytest", "git", "kubectl", "pip", "python3", "ray", "sbatch")
 
 COMMANDS = {
     "make": f"exec /usr/bin/make --directory {shlex.quote(str(ROOT))} --dry-run $1",
