@@ -45,7 +45,7 @@ Devices = Annotated[
 def probe(
     target: Annotated[
         str | None,
-        typer.Argument(metavar="[PROBLEM]", help="A name, module:Class or file.py:Class."),
+        typer.Argument(metavar="PROBLEM", help="A name, module:Class or file.py:Class."),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the kit.")] = Path("kit"),
     designs: Annotated[

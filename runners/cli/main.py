@@ -258,14 +258,14 @@ def problems(as_json: AsJson = False) -> None:
 def doctor(
     target: Annotated[
         str | None,
-        typer.Argument(metavar="[PROBLEM]", help="Also see whether each node can evaluate this."),
+        typer.Argument(metavar="PROBLEM", help="Also see whether each node can evaluate this."),
     ] = None,
     address: Annotated[str | None, typer.Option(help=f"{describe('address')}.")] = None,
     assignments: Options = None,
     verbose: Verbose = False,
     as_json: AsJson = False,
 ) -> None:
-    """Look a Ray cluster over: what would break a search there, and what to do about it.
+    """Check a Ray cluster for what would break a search there.
 
     Shows for every node versions, resources, a round trip, the object store, the problem's data
     path, and onnxruntime's speed. The exit code is 1 when something would break a search.
