@@ -194,7 +194,8 @@ class Search:
         explored = evaluations[: self._journal.meta().get("explored", 0)]
         self._unexplored = [e for e in evaluations[len(explored) :] if e.source is None]
         for evaluation in explored:
-            self._leave_out(map(genome_key, self._free.around(evaluation)))
+            if evaluation.source is None:  # Nothing is looked at around a free design.
+                self._leave_out(map(genome_key, self._free.around(evaluation)))
 
     def _leave_out(self, keys: Iterable[str]) -> None:
         new = set(keys) - self._seen

@@ -209,6 +209,20 @@ def test_a_search_that_is_killed_anywhere_ends_on_the_same_front(tmp_path, surro
         assert run.front.to_frame().equals(expected.front.to_frame())
 
 
+def test_a_resumed_search_draws_the_same_of_many_free_designs(tmp_path):
+    class Many(Cut):
+        space = Space(
+            Integer("depth", 2, 4), Integer("width", 1, 2), Integer("split", 0, 5),
+            Integer("bits", 1, 100),
+        )  # fmt: skip
+        constraints = ()
+
+    expected = search(Many())
+    search(Many(), out=tmp_path, evaluations=16)
+    run = evonas.resume(tmp_path, problem=Many(), evaluations=24, report=lambda line: None)
+    assert run._journal.candidates() == expected._journal.candidates()
+
+
 def test_a_front_is_made_again_for_another_link():
     run = search(Cut(), surrogate="default", evaluations=60)
     other = run.front_for(Cut(bytes_per_ms=0.5))
