@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from graphlib import TopologicalSorter
 
 import numpy as np
 
 from evonas.errors import ProblemError
 from evonas.evaluation import describe_exception
-from evonas.problem import Metric, Problem, problem_name
+from evonas.problem import Metric, Problem, judge, problem_name
+from evonas.records import Evaluation, Status
 from evonas.space import FloatArray, Genome
 
 
@@ -61,7 +63,9 @@ def _derived(problem: Problem, metric: str, parts: Mapping[str, FloatArray]) -> 
     """Derive one metric; of several designs, those that have no value get NaN."""
     designs = len(next(iter(parts.values())))
     try:
-        derived = np.asarray(problem.derive(metric, parts), dtype=float)
+        # Copies, so that a problem that changes its arguments does not change what was measured.
+        copies = {part: values.copy() for part, values in parts.items()}
+        derived = np.asarray(problem.derive(metric, copies), dtype=float)
         if derived.shape != (designs,):
             raise ValueError(f"it returned shape {derived.shape} for parts of shape ({designs},)")
         return derived
@@ -100,6 +104,27 @@ def add_derived_values(problem: Problem, values: Mapping[str, float]) -> dict[st
                 f"problem '{problem_name(problem)}' derives {value} for '{name}'; it must be finite"
             )
     return found | dict(values)
+
+
+def complete(problem: Problem, evaluation: Evaluation, values: Mapping[str, float]) -> Evaluation:
+    """Add derived metrics to what was measured of a design, and judge its constraints.
+
+    Args:
+        problem: The problem that was evaluated.
+        evaluation: The evaluation, whose status is ``ok``.
+        values: Measured metric -> value in the metric's unit.
+
+    Returns:
+        The evaluation with all values: ``ok``, ``infeasible``, or ``failed`` without values where a
+        metric cannot be derived.
+    """
+    try:
+        found = add_derived_values(problem, values)
+    except ProblemError as failure:
+        return replace(evaluation, values={}, status=Status.FAILED, error=str(failure))
+    broken = judge(problem, found)
+    status = Status.INFEASIBLE if broken else Status.OK
+    return replace(evaluation, values=found, status=status, error=broken)
 
 
 def all_values(problem: Problem, genome: Genome) -> dict[str, float]:

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
-from evonas.derived import add_derived_values
+from evonas.derived import complete
 from evonas.engine.free import FreeDesigns
 from evonas.engine.interrupt import StopRequest
 from evonas.engine.settings import SearchSettings
-from evonas.errors import ProblemError
 from evonas.memory import Memory
-from evonas.problem import Problem, judge
+from evonas.problem import Problem
 from evonas.protocols import Gate, Optimizer, Runner
 from evonas.records import Candidate, Decision, Evaluation, Status, Task, Verdict
 from evonas.run.front import cost_array, make_tracker
@@ -349,13 +348,8 @@ class Search:
         known = self._memory.recall(evaluation.candidate.genome)
         sources = {m: source for m, (source, _) in known.items() if m not in evaluation.values}
         values = {m: known[m][1] for m in sources} | dict(evaluation.values)
-        try:
-            values = add_derived_values(self._problem, values)
-        except ProblemError as failure:
-            return replace(evaluation, values={}, status=Status.FAILED, error=str(failure)), {}
-        error = judge(self._problem, values)
-        status = Status.INFEASIBLE if error else Status.OK
-        return replace(evaluation, values=values, status=status, error=error), sources
+        completed = complete(self._problem, evaluation, values)
+        return completed, sources if completed.values else {}
 
     def _note(self, evaluation: Evaluation) -> None:
         self._committed += 1

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-from evonas.derived import add_derived_values
+from evonas.derived import complete
 from evonas.errors import UsageError
-from evonas.problem import Problem, judge
-from evonas.records import Evaluation, Status
+from evonas.problem import Problem
+from evonas.records import Evaluation
 
 
 def derive_again(
@@ -53,8 +52,5 @@ def derive_again(
     for evaluation in evaluations:
         if all(name in evaluation.values for name in measured):
             own = {name: value for name, value in evaluation.values.items() if name in kept}
-            values = add_derived_values(problem, own)
-            error = judge(problem, values)
-            status = Status.INFEASIBLE if error else Status.OK
-            found.append(replace(evaluation, values=values, status=status, error=error))
+            found.append(complete(problem, evaluation, own))
     return found

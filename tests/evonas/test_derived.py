@@ -129,6 +129,17 @@ def test_of_several_designs_those_without_a_value_are_told_apart():
     assert np.array_equal(total, [1.5, np.nan, 1.7], equal_nan=True)
 
 
+def test_a_problem_that_changes_its_arguments_changes_nothing_that_was_measured():
+    class Careless(Chain):
+        def derive(self, metric, parts):
+            for values in parts.values():
+                values += 1
+            return super().derive(metric, parts)
+
+    parts = {"first": np.ones(2), "second": np.ones(2)}
+    assert add_derived(Careless(), parts)["first"].tolist() == [1, 1]
+
+
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
