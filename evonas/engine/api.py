@@ -84,6 +84,11 @@ def search(
         WorkError: The work failed; what was committed is kept.
     """
     check_problem(problem)
+    if not isinstance(settings, SearchSettings | None):
+        raise UsageError(
+            f"the settings are {settings!r}; they must be SearchSettings, or keywords such as "
+            "evaluations=60"
+        )
     settings = (settings or SearchSettings()).changed(**parameters)
     if all(getattr(settings, name) is None for name in BUDGET):
         settings = settings.changed(evaluations=DEFAULT_EVALUATIONS)

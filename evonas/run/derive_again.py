@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evonas.derived import complete
-from evonas.errors import UsageError
-from evonas.problem import Problem
-from evonas.records import Evaluation
+from evonas.errors import ProblemError, UsageError
+from evonas.problem import Problem, check_problem
+from evonas.records import Evaluation, Status
 
 
 def derive_again(
@@ -26,8 +26,10 @@ def derive_again(
         The evaluations that have values; final metrics keep theirs.
 
     Raises:
-        UsageError: The problem has other genes than the run's, or measures other metrics.
+        UsageError: The problem has other genes than the run's, measures other metrics, or cannot
+            derive any design's.
     """
+    check_problem(problem)
     now = json.loads(json.dumps(problem.describe()))
     if now["space"] != description["space"]:
         raise UsageError(
@@ -53,4 +55,6 @@ def derive_again(
         if all(name in evaluation.values for name in measured):
             own = {name: value for name, value in evaluation.values.items() if name in kept}
             found.append(complete(problem, evaluation, own))
+    if found and all(evaluation.status is Status.FAILED for evaluation in found):
+        raise ProblemError(found[0].error)
     return found

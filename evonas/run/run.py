@@ -67,7 +67,8 @@ class Run:
             link, some of them might have been on it.
 
         Raises:
-            UsageError: The problem has other genes than the run's, or measures other metrics.
+            UsageError: The problem has other genes than the run's, or measures other metrics, or
+                cannot derive any design's.
         """
         meta = self.meta
         evaluations = derive_again(meta["description"], self._journal.evaluations(), problem)

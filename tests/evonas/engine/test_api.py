@@ -47,6 +47,11 @@ def test_a_wrong_call_is_refused_before_anything_is_written(tmp_path, options, m
     assert not (tmp_path / "run").exists()
 
 
+def test_settings_that_are_none_are_refused():
+    with pytest.raises(evonas.UsageError, match="settings are 60; they must be SearchSettings"):
+        evonas.search(Blocks(), 60)
+
+
 def test_final_metrics_are_measured_for_the_front_alone(tmp_path):
     scored = []
 

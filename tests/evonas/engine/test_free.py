@@ -250,7 +250,15 @@ def test_a_front_is_not_made_for_another_problem():
     class Metered(Cut):
         metrics = (*Cut.metrics, Metric("energy_mj", "mJ"))
 
+    class Scalar(Cut):
+        def derive(self, metric, parts):
+            return 3.0
+
     run = search(Cut())
+    with pytest.raises(evonas.UsageError, match="an object of a class"):
+        run.front_for(Cut)
+    with pytest.raises(evonas.UsageError, match=r"in the shape \(\)"):
+        run.front_for(Scalar())
     with pytest.raises(evonas.UsageError, match="other genes than the run"):
         run.front_for(Deeper())
     with pytest.raises(evonas.UsageError, match="has no 'energy_mj'"):
