@@ -257,7 +257,7 @@ def test_a_front_is_not_made_for_another_problem():
     run = search(Cut())
     with pytest.raises(evonas.UsageError, match="an object of a class"):
         run.front_for(Cut)
-    with pytest.raises(evonas.UsageError, match=r"in the shape \(\)"):
+    with pytest.raises(evonas.UsageError, match=r"it returned shape \(\)"):
         run.front_for(Scalar())
     with pytest.raises(evonas.UsageError, match="other genes than the run"):
         run.front_for(Deeper())
