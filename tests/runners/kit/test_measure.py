@@ -178,7 +178,7 @@ def test_a_power_meter_is_asked_for_every_model(kit, tmp_path):
     done = subprocess.run(command, input="4\n4\n", capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for model in json.loads(out.read_text())["models"]:
-        # Watts by ms are mJ, and not J or uJ; the time is another run's on a machine that may be busy.
+        # Watts by ms are mJ, not J or uJ; the time is another run's, and the machine may be busy.
         assert 0.01 < model["energy_mj"] / (4 * model["ms"]) < 100
 
 
