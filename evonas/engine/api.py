@@ -33,6 +33,7 @@ from evonas.optimizers.lookahead import LookAhead
 from evonas.optimizers.nsga2 import NSGA2
 from evonas.problem import Problem, Report, check_problem
 from evonas.protocols import Gate, Optimizer, Runner
+from evonas.run.derive_again import check_derived_alike
 from evonas.run.front import Front
 from evonas.run.journal import Journal
 from evonas.run.layout import DEVICES
@@ -164,6 +165,7 @@ def resume(
     try:
         meta = journal.meta()
         problem = problem or run_problem(directory, meta)
+        check_problem(problem)
         _check_same(directory, meta["description"], problem)
         settings = read_settings(meta["settings"]).resumed(**parameters)
         if surrogate is not None:
@@ -175,6 +177,7 @@ def resume(
         _check_probes(problem, settings)
         optimizer, gate = _strategy(problem, settings)
         problem.prepare(report)
+        check_derived_alike(directory, meta["description"], journal.evaluations(), problem)
         with _made(factory, problem, settings) as runner:
             journal.set_meta({"settings": settings.model_dump(mode="json"), "state": "running"})
             _go(problem, journal, optimizer, gate, runner, settings, observer, report)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from evonas.derived import complete
-from evonas.errors import ProblemError, UsageError
+from evonas.errors import ProblemError, RunError, UsageError
 from evonas.problem import Problem, check_problem
 from evonas.records import Evaluation, Status
 
@@ -58,3 +60,35 @@ def derive_again(
     if found and all(evaluation.status is Status.FAILED for evaluation in found):
         raise ProblemError(found[0].error)
     return found
+
+
+def check_derived_alike(
+    directory: Path,
+    description: Mapping[str, Any],
+    evaluations: Sequence[Evaluation],
+    problem: Problem,
+) -> None:
+    """Check that a problem derives metrics as a run did: a front is not one of two links.
+
+    Args:
+        directory: Directory of the run, for the message.
+        description: Description of the run's problem, see :meth:`evonas.Problem.describe`.
+        evaluations: Evaluations of the run.
+        problem: The problem that the run is to go on with.
+
+    Raises:
+        RunError: A design has another value now.
+    """
+    if len(problem.measured_metrics) == len(problem.metrics):
+        return
+    before = {e.candidate.id: e.values for e in evaluations if e.status is not Status.FAILED}
+    kept = [e for e in evaluations if e.candidate.id in before]
+    for evaluation in derive_again(description, kept, problem):
+        for name, value in before[evaluation.candidate.id].items():
+            now = evaluation.values.get(name, math.nan)
+            if not math.isclose(now, value, rel_tol=1e-9):
+                raise RunError(
+                    f"'{name}' of design {evaluation.candidate.id} is {value:g} in run "
+                    f"'{directory}', and the problem derives {now:g}; resume with the options of "
+                    "the run, or make its front for others with Run.front_for"
+                )

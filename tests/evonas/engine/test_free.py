@@ -234,6 +234,15 @@ def test_a_front_is_made_again_for_another_link():
     assert bool(missing) == bool(pruned)
 
 
+def test_a_run_is_not_resumed_for_another_link(tmp_path):
+    before = search(Cut(), out=tmp_path).front.to_frame()
+    with pytest.raises(evonas.RunError, match=r"'latency_ms' of design 0 is .* Run\.front_for"):
+        evonas.resume(tmp_path, problem=Cut(bytes_per_ms=0.5), evaluations=30)
+    with pytest.raises(evonas.UsageError, match="an object of a class"):
+        evonas.resume(tmp_path, problem=Cut, evaluations=30)
+    assert evonas.Run.open(tmp_path).front.to_frame().equals(before)
+
+
 def test_constraints_are_judged_anew():
     class Narrow(Cut):
         constraints = (Constraint("latency_ms", upper=3),)
