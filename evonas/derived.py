@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from graphlib import TopologicalSorter
+from types import MappingProxyType
 
 import numpy as np
 
@@ -146,6 +147,7 @@ def propagate(
     metrics: Iterable[str],
     means: Mapping[str, FloatArray],
     deviations: Mapping[str, FloatArray],
+    least: Mapping[str, float] = MappingProxyType({}),
 ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
     """Compute derived metrics and their standard deviations from those of their parts.
 
@@ -159,6 +161,7 @@ def propagate(
         metrics: Names of the metrics that are wanted.
         means: Measured metric -> expected values of shape (n,), in the metric's unit.
         deviations: Measured metric -> standard deviations of shape (n,); 0 for a known value.
+        least: Measured metric -> bound that its values do not fall below, if it has one.
 
     Returns:
         Means and standard deviations of the wanted metrics, shape (n,) each.
@@ -168,16 +171,24 @@ def propagate(
     own = {name: means[name] for name in measured}
     if len(measured) == len(order):
         return own, {name: deviations[name] for name in measured}
-    centre = add_derived(problem, own)
+
+    def bounded(part: str, values: FloatArray) -> FloatArray:
+        return np.maximum(values, least[part]) if part in least else values
+
+    expected = {part: bounded(part, values) for part, values in own.items()}
+    centre = add_derived(problem, expected)
     squares = {metric.name: np.zeros_like(centre[metric.name]) for metric in order}
     for part in measured:
         if not deviations[part].any():
             continue
         ends = [
-            add_derived(problem, own | {part: means[part] + side * deviations[part]})
+            add_derived(
+                problem, expected | {part: bounded(part, means[part] + side * deviations[part])}
+            )
             for side in (1.0, -1.0)
         ]
         for name, square in squares.items():
             square += np.square((ends[0][name] - ends[1][name]) / 2)
     spread = {name: np.sqrt(square) for name, square in squares.items()}
-    return {name: centre[name] for name in squares}, spread | {n: deviations[n] for n in measured}
+    means = {name: centre[name] for name in squares} | own
+    return means, spread | {name: deviations[name] for name in measured}

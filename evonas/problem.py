@@ -507,6 +507,12 @@ def _check_derived(problem: Problem) -> None:
     name = problem_name(problem)
     metrics = {metric.name: metric for metric in problem.metrics}
     for metric in metrics.values():
+        for attribute in ("genes", "derived_from", "rises_with", "falls_with"):
+            if isinstance(named := getattr(metric, attribute), str):
+                raise ProblemError(
+                    f"metric '{metric.name}' of problem '{name}' has {attribute}={named!r}; "
+                    f"it must be a list, as in {attribute}=[{named!r}]"
+                )
         for part in metric.derived_from:
             if part not in metrics:
                 raise ProblemError(

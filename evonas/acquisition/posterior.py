@@ -204,7 +204,9 @@ class PosteriorModel:
                 if values is not None and name in values:
                     mean[row], deviation[row] = values[name], 0.0
             means[name], deviations[name] = mean[there], deviation[there]
-        means, deviations = propagate(self._problem, self._metrics, means, deviations)
+        means, deviations = propagate(
+            self._problem, self._metrics, means, deviations, self._never_negative()
+        )
         found: list[Pairs | None] = [None] * len(genomes)
         for column, row in enumerate(there):
             pairs = [
@@ -214,6 +216,11 @@ class PosteriorModel:
             if np.isfinite(pairs).all():  # A derived metric may have no value there.
                 found[row] = pairs
         return found
+
+    def _never_negative(self) -> dict[str, float]:
+        """Bound parts by 0 that were never below it, as times and sizes are."""
+        seen = [evaluation.values for evaluation in self._evaluations]
+        return {n: 0.0 for n in self._expensive if all(values[n] >= 0 for values in seen)}
 
     def _known(self, genome: Genome) -> dict[str, float] | None:
         """Return the parts that need not be predicted; ``None`` for a design without values."""

@@ -47,7 +47,6 @@ from evonas.run.run import Run, run_problem
 def search(
     problem: Problem,
     settings: SearchSettings | None = None,
-    /,
     *,
     out: str | Path | None = None,
     overwrite: bool = False,

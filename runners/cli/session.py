@@ -133,6 +133,7 @@ def _print_result(
         f"from {status['evaluated']} evaluations "
         f"({status['infeasible']} infeasible, {status['failed']} failed)"
         + "".join(f" and {count} probes of {name}" for name, count in status["probes"].items())
+        + (f" and {say_designs(status['free'])} that cost none" if status["free"] else "")
         + "."
     )
     if "spared_share" in status:

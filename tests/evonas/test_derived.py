@@ -60,6 +60,16 @@ def test_deviations_of_a_sum_add_in_squares(first, second):
     assert spread["first"][0] == first
 
 
+def test_parts_that_are_never_negative_are_not_taken_to_be():
+    means, deviations = {"first": np.array([-1.0]), "second": np.array([1.0])}, np.array([2.0])
+    mean, spread = propagate(
+        Chain(), ["total"], means, {"first": deviations, "second": 0 * deviations}, {"first": 0.0}
+    )
+    assert mean["total"] == 1
+    # From 0, where it is bounded, to 2 above it.
+    assert spread["total"] == pytest.approx(0.5)
+
+
 def test_a_search_measures_parts_and_keeps_what_follows():
     run = evonas.search(Chain(), evaluations=30, surrogate="default", runner="serial", population=8)
     table = run.front.to_frame()
@@ -71,6 +81,7 @@ def test_a_search_measures_parts_and_keeps_what_follows():
     ("metrics", "message"),
     [
         ([Metric("a", derived_from=["b"])], "from an unknown metric 'b'"),
+        ([Metric("a", derived_from="first")], "derived_from='first'; it must be a list"),
         (
             [Metric("a", derived_from=["b"]), Metric("b", derived_from=["a"])],
             "derived in a circle",
