@@ -63,7 +63,7 @@ class Found:
     Args:
         rows: Scores of every method, as in the table.
         truth: Measured times in ms, shape (designs,).
-        predicted: By EvoNAS.
+        predicted: Costs that EvoNAS predicts.
     """
 
     rows: list[dict[str, Any]]
@@ -88,7 +88,7 @@ def run(
         probes: Designs in the kit.
         held_out: Designs that the fit is compared on.
         proxy_designs: Designs that the proxy has measured.
-        seconds_per_model: How long ``measure.py`` measures a model.
+        seconds_per_model: Seconds that ``measure.py`` measures a model.
         seed: Seed of the designs and of the simulated devices' noise.
         report: Told what is going on.
 

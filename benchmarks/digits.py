@@ -86,7 +86,7 @@ class LookingUp(SerialRunner):
 
     Args:
         problem: Prepared.
-        measured: What is known.
+        measured: Measurements so far.
         settings: See :class:`evonas.runners.serial.SerialRunner`.
     """
 
@@ -138,7 +138,7 @@ def run(
         evaluations: Evaluations of plain NSGA-II.
         budget: Evaluations of EvoNAS.
         options: Options of the problem.
-        problem: What is searched.
+        problem: Problem to search.
         report: Told of every search.
 
     Returns:

@@ -39,7 +39,7 @@ class Clock:
     """Evaluates at once, and notes the time every so often.
 
     Args:
-        evaluations: How many there will be.
+        evaluations: Number of evaluations of the search.
     """
 
     def __init__(self, evaluations: int) -> None:

@@ -15,7 +15,7 @@ def search(problem: Problem, directory: Path, **settings: Any) -> Run:
     """Search batch by batch, and keep the run in a directory; one that is there is replaced.
 
     Args:
-        problem: What is searched.
+        problem: Problem to search.
         directory: The run's directory.
         settings: Further arguments of :func:`evonas.search`; ``surrogate`` and ``runner`` must be
             among them.

@@ -50,9 +50,9 @@ class Kept:
     method, the seed, the budget, and the code.
 
     Args:
-        directory: Where the files are.
-        table: What is searched.
-        options: How it is read.
+        directory: Folder of the files.
+        table: Table that is searched.
+        options: Options that it is read with.
     """
 
     def __init__(self, directory: Path, table: Path, options: Mapping[str, Any]) -> None:

@@ -113,8 +113,8 @@ def panels(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure,
     """Make a figure of panels in the style of all figures.
 
     Args:
-        count: How many panels.
-        columns: How many stand beside one another.
+        count: Number of panels.
+        columns: Number of panels beside one another.
         size: Width and height of a panel, in inches.
     """
     from matplotlib.figure import Figure

@@ -142,7 +142,7 @@ def busy_share(times: FloatArray, workers: int) -> float:
 
     Args:
         times: Begin and end of each evaluation, shape (evaluations, 2), in seconds.
-        workers: How many there were.
+        workers: Number of workers.
 
     >>> round(busy_share(np.array([[0.0, 2.0], [0.0, 1.0], [2.0, 9.0]]), 2), 3)
     0.75

@@ -69,7 +69,7 @@ def load(
     Args:
         table: A CSV or Parquet file; cells of NAS-Bench-201 and networks of Once-for-All are known
             by their columns.
-        metric: What to carry over.
+        metric: Metric to carry over.
         genes: The columns that describe a design, in a table of another kind.
         others: Further costs, by the whole names of their columns; those it lacks are left out.
 
@@ -242,7 +242,7 @@ def run(
         proxies: Devices; left out, all that are no targets and not of a target's family.
         probes: Numbers of probes to try.
         draws: Random choices of probes beside the one that EvoNAS makes.
-        metric: What to carry over.
+        metric: Metric to carry over.
         genes: See :func:`load`.
         seed: Seed of the draws.
         name: Name of the result.

@@ -57,7 +57,7 @@ class ProcessRunner:
             libraries to one thread, unless the environment (``OMP_NUM_THREADS`` and the like)
             says otherwise.
         timeout: Seconds an evaluation may take before its worker is killed and replaced.
-        retries: How often a task is started again after its worker died.
+        retries: Number of times that a task is started again after its worker died.
 
     Raises:
         UsageError: A parameter is out of range.

@@ -22,7 +22,7 @@ class ProgressDisplay:
     """An observer of a search; as a context manager it takes its bar away in the end.
 
     Args:
-        console: Where to show it; a bar is drawn only on a terminal.
+        console: Console to show it on; a bar is drawn only on a terminal.
         clock: Returns seconds.
     """
 

@@ -49,7 +49,7 @@ def standard_error_in(log: Path | None) -> Iterator[TextIO]:
     """Send what anything writes to standard error to a file, and return the way to the screen.
 
     Args:
-        log: It is appended to; ``None`` leaves everything on the screen.
+        log: File to append to; ``None`` leaves everything on the screen.
     """
     if log is None:
         yield sys.stderr
@@ -79,7 +79,7 @@ def carry_out(
         directory: The run's.
         problem: Prepared by ``start``.
         as_json: Print the result for programs.
-        log: Where everything else goes that is written to standard error.
+        log: File for everything else that is written to standard error.
 
     Raises:
         WorkError: No evaluation succeeded, a file cannot be written, or a model is not what it

@@ -132,7 +132,7 @@ def describe_problem(name: str) -> dict[str, Any]:
     """Describe a registered problem in brief.
 
     Raises:
-        EvonasError: It does not load.
+        EvonasError: The problem does not load.
     """
     kind = plugins.problem_class(name)
     defaults = plugins.option_defaults(kind)

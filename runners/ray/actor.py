@@ -19,16 +19,16 @@ from evonas.runners.ray.worker import FETCH_SECONDS, Memory, Place, Supervisor
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to wait for what, in seconds.
+    """Times to wait for answers, in seconds.
 
     Args:
-        poll: An actor answers at least this often.
-        answer: What it may be late, before it is taken for lost.
-        start: Until a worker must have a place on the cluster and have loaded the problem; a
+        poll: Time between two answers of an actor, at most.
+        answer: Time that an answer may be late, before it is taken for lost.
+        start: Time until a worker must have a place on the cluster and have loaded the problem; a
             cloud may have to start a machine for it.
-        others: What the first worker that is ready waits for the others, before a search begins.
-        head: How long the cluster's head may be out of reach.
-        look: Between two looks at the cluster.
+        others: Time that the first ready worker waits for the others, before a search begins.
+        head: Time that the cluster's head may be out of reach.
+        look: Time between two looks at the cluster.
     """
 
     poll: float = 5.0
@@ -54,10 +54,10 @@ class RemoteWorker:
 
     Args:
         actor: Ray's handle.
-        patience: How long it may take to answer.
+        patience: Seconds that the actor may take to answer.
         state: ``placing`` until it has a place, ``starting`` until it has loaded the problem.
-        place: Where it is.
-        job: What it does.
+        place: Node and host of the actor.
+        job: Task that it works on, if any.
         began: When it was given the job.
         reply: Ray's reference to the answer that it owes, if any.
         answer_by: When it must have answered; a time of the monotonic clock, as the next.

@@ -71,9 +71,9 @@ def joined(
         address: ``None`` or ``"local"`` starts a private cluster on this machine, which ends with
             this process, however that ends; else ``"auto"`` or ``host:port``.
         problem: Its source files are sent along unless it is installed.
-        cpus: Of a private cluster.
+        cpus: Number of processors of a private cluster.
         store_bytes: Size of the problem.
-        threads: That an evaluation may use.
+        threads: Number of threads that an evaluation may use.
 
     Raises:
         UsageError: There is no such cluster, or it cannot be joined.
@@ -201,9 +201,9 @@ def slots(nodes: Sequence[Node], cpus: float, gpus: float) -> int:
     """Count the evaluations that fit the living nodes at the same time.
 
     Args:
-        nodes: As ``ray.nodes()`` tells them.
-        cpus: Of one evaluation.
-        gpus: Of one evaluation.
+        nodes: Nodes, as ``ray.nodes()`` lists them.
+        cpus: Number of processors of one evaluation.
+        gpus: Number of graphics processors of one evaluation.
     """
     wanted = {"CPU": cpus, "GPU": gpus}
     return sum(
@@ -262,7 +262,7 @@ class Quarantine:
 
     Args:
         strikes: Losses in a row after which it is left alone.
-        seconds: How long, the first time; twice as long every further time.
+        seconds: Time that it is left alone, the first time; twice as long every further time.
         clock: Returns seconds.
     """
 

@@ -51,12 +51,12 @@ class NodeReport:
 
     Args:
         host: Its name.
-        versions: Of Python and of packages; those that are missing are left out.
+        versions: Versions of Python and of packages; missing packages are left out.
         cpus: Processors that Ray hands out there.
-        gpus: Likewise graphics processors.
-        memory_gb: Of the machine, in units of 10^9 bytes.
+        gpus: Number of graphics processors.
+        memory_gb: Memory of the machine, in units of 10^9 bytes.
         shared_gb: Free in ``/dev/shm``, where the object store is.
-        round_trip_ms: Of a call that does nothing, median.
+        round_trip_ms: Median time of a call that does nothing.
         transfer_mb_per_s: From this machine, through the object store, in units of 10^6 bytes.
         onnxruntime_ms: For a matrix product of 512 x 512, one thread; NaN where it is missing.
         problem: Why the problem cannot be evaluated there; empty when it can.
@@ -80,8 +80,8 @@ class Diagnosis:
 
     Args:
         nodes: Those that answered.
-        errors: What would break a search, and what to do about it.
-        warnings: What would slow it down.
+        errors: Sentences on what would break a search, and what to do about it.
+        warnings: Sentences on what would slow it down.
     """
 
     nodes: list[NodeReport] = field(default_factory=list)
@@ -172,9 +172,9 @@ def diagnose(address: str | None = None, problem: Problem | None = None) -> Diag
     """Look a cluster over.
 
     Args:
-        address: As for :class:`evonas.runners.ray.pool.RayRunner`; left out, a private cluster
-            shows what this machine would do.
-        problem: Whether it can be evaluated on each node; it need not be prepared.
+        address: Address, see :class:`evonas.runners.ray.pool.RayRunner`; left out, a private
+            cluster shows what this machine would do.
+        problem: Problem to try on each node; it need not be prepared.
 
     Raises:
         UsageError: The cluster cannot be joined.

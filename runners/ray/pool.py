@@ -45,13 +45,13 @@ class RayRunner:
             join or leave it. Workers that do not fit wait for nodes that join.
         timeout: Seconds an evaluation may take before its process is killed and replaced; left
             out, :data:`DEFAULT_TIMEOUT`.
-        retries: How often a task is started again after its worker was lost.
-        address: Of the cluster: ``"auto"`` or ``host:port``. Left out, a private one is started
-            on this machine, and ended by :meth:`close`. A process that is connected with a
+        retries: Number of times that a task is started again after its worker was lost.
+        address: Address of the cluster: ``"auto"`` or ``host:port``. Left out, a private one is
+            started on this machine, and ended by :meth:`close`. A process that is connected with a
             cluster already uses that one.
         cpus_per_evaluation: Processors that Ray sets apart for each worker.
-        gpus_per_evaluation: Likewise graphics processors, or a share of one.
-        patience: How long to wait for what.
+        gpus_per_evaluation: Number of graphics processors, or a share of one.
+        patience: Times to wait for answers.
 
     Raises:
         UsageError: A parameter is out of range, or the cluster cannot be joined.
@@ -290,7 +290,7 @@ class RayRunner:
 
         Args:
             worker: Which one.
-            why: What happened to it, after the words "the worker".
+            why: Reason, after the words "the worker".
             keep: Only its process is lost; the actor can start another.
         """
         LOG.warning("the worker %s %s", worker.name, why)

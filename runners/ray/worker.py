@@ -107,7 +107,7 @@ class Supervisor:
     """The actor: keeps one process that evaluates.
 
     Args:
-        directory: Where the process works, if there is such a folder.
+        directory: Folder that the process works in, if there is one of that name.
     """
 
     def __init__(self, directory: str) -> None:
@@ -127,8 +127,8 @@ class Supervisor:
         """Start the process, and listen for how it loads the problem.
 
         Args:
-            reference: Of what :func:`memory_of` returned; in a list, so that Ray does not wait
-                for it without an end.
+            reference: Reference to what :func:`memory_of` returned; in a list, so that Ray does not
+                wait for it without an end.
             seconds: Seconds to listen.
         """
         if not self._memory:
@@ -149,8 +149,8 @@ class Supervisor:
         """Begin a task, and listen for its end.
 
         Args:
-            task: What to measure.
-            attempts: How often the task has been started, this time included.
+            task: Task to evaluate.
+            attempts: Number of times that the task was started, this time included.
             timeout: Seconds that the task may take.
             seconds: Seconds to listen.
         """
