@@ -178,8 +178,8 @@ def test_a_power_meter_is_asked_for_every_model(kit, tmp_path):
     done = subprocess.run(command, input="4\n4\n", capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for model in json.loads(out.read_text())["models"]:
-        # Watts by ms are mJ, not J or uJ; the time is another run's, and the machine may be busy.
-        assert 0.01 < model["energy_mj"] / (4 * model["ms"]) < 100
+        # Watts by ms are mJ; the time is another run's, and the machine may be busy.
+        assert 0.1 < model["energy_mj"] / (4 * model["ms"]) < 10
 
 
 def test_energy_is_what_the_meter_shows_times_the_time_of_a_call(tmp_path, monkeypatch):

@@ -195,9 +195,7 @@ def test_a_head_that_dies_ends_the_search_which_goes_on_elsewhere(cluster, drive
         wait_for_evaluations(run, 4, driver)
         other.head_node.all_processes["gcs_server"][0].process.kill()
         assert driver.wait(timeout=100) == 1
-        # On a busy machine Ray may be the first to notice; it then ends the process itself.
-        log = (tmp_path / "log").read_text()
-        assert "has not answered for" in log or "Failed to connect to GCS" in log
+        assert "has not answered for" in (tmp_path / "log").read_text()
         assert 4 <= len(evaluations(run)) < EVALUATIONS
     finally:
         other.shutdown()
