@@ -85,6 +85,7 @@ class PosteriorModel:
         self._one_hot = OneHot(problem.space)
         self._vectors: FloatArray | None = None
         self._fitted = 0
+        self._least: dict[str, float] = {}
         self._cache: dict[str, Pairs | None] = {}
         needed = [o.metric for o in problem.objectives] + [c.metric for c in problem.constraints]
         self._metrics = list(dict.fromkeys(needed))
@@ -204,9 +205,7 @@ class PosteriorModel:
                 if values is not None and name in values:
                     mean[row], deviation[row] = values[name], 0.0
             means[name], deviations[name] = mean[there], deviation[there]
-        means, deviations = propagate(
-            self._problem, self._metrics, means, deviations, self._never_negative()
-        )
+        means, deviations = propagate(self._problem, self._metrics, means, deviations, self._least)
         found: list[Pairs | None] = [None] * len(genomes)
         for column, row in enumerate(there):
             pairs = [
@@ -216,11 +215,6 @@ class PosteriorModel:
             if np.isfinite(pairs).all():  # A derived metric may have no value there.
                 found[row] = pairs
         return found
-
-    def _never_negative(self) -> dict[str, float]:
-        """Bound parts by 0 that were never below it, as times and sizes are."""
-        seen = [evaluation.values for evaluation in self._evaluations]
-        return {n: 0.0 for n in self._expensive if all(values[n] >= 0 for values in seen)}
 
     def _known(self, genome: Genome) -> dict[str, float] | None:
         """Return the parts that need not be predicted; ``None`` for a design without values."""
@@ -245,6 +239,8 @@ class PosteriorModel:
         # Free designs share their expensive values with an evaluated one, and teach nothing new.
         rows = [row for row in self._evaluations if row.source is None]
         values = {name: np.array([row.values[name] for row in rows]) for name in self._expensive}
+        # Parts that were never negative, such as times, are taken to be never so.
+        self._least = {name: 0.0 for name, column in values.items() if (column >= 0).all()}
         if values:
             self._surrogate.fit([row.candidate.genome for row in rows], values)
         self._fitted = len(self._evaluations)
